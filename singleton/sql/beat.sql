@@ -1,0 +1,4 @@
+-- Beats on the connection that holds the lock: a beat proves that the session
+-- lives, and the pid catches a pooler that swapped it.
+UPDATE singleton_lease SET beat = beat + 1, beat_at = clock_timestamp()
+WHERE name = $1 AND epoch = $2 AND term = $3::uuid AND pid = pg_backend_pid() AND state = 'held'
