@@ -1,0 +1,117 @@
+// Package pg is the floor on which every room stands: the connection pool, the
+// meaning of PostgreSQL's error codes, and the migrator that owns the schema's
+// history.
+//
+// PostgreSQL is not hidden. Rooms write their own SQL and pass pgx.Tx values to
+// one another, because money, state and messages change in one transaction.
+// The package knows nothing of what the rooms store.
+package pg
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// DB is what both a pool and a transaction can do. A function that takes a DB
+// works inside the caller's transaction or outside any.
+type DB interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// Options shape a pool.
+type Options struct {
+	ApplicationName string // shown in pg_stat_activity; a successor of the lock may terminate by it
+	MaxConns        int32  // 0 means 12
+}
+
+//go:embed sql/session_limits.sql
+var sqlSessionLimits string
+
+// Open returns a pool to url after one successful round trip. The error names
+// host and database, never the password.
+func Open(ctx context.Context, url string, o Options) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("read the database URL: %w", err)
+	}
+	cfg.MaxConns = o.MaxConns
+	if cfg.MaxConns == 0 {
+		cfg.MaxConns = 12
+	}
+	cfg.MaxConnIdleTime = 5 * time.Minute
+	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, sqlSessionLimits, o.ApplicationName)
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open the pool: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("reach database %q on %s: %w; check DATABASE_URL and that the server runs",
+			cfg.ConnConfig.Database, cfg.ConnConfig.Host, err)
+	}
+	return pool, nil
+}
+
+// Code returns the SQLSTATE of err, or "" when the server did not send it.
+func Code(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// Constraint returns the name of the constraint that err says was violated.
+func Constraint(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.ConstraintName
+	}
+	return ""
+}
+
+// IsNoRows reports that a query which may find nothing found nothing.
+func IsNoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
+
+// IsData reports that the server refused the values themselves (SQLSTATE
+// classes 22 and 23): the same statement with the same values fails again.
+func IsData(err error) bool {
+	c := Code(err)
+	return len(c) == 5 && (c[:2] == "22" || c[:2] == "23")
+}
+
+// IsPassing reports that a statement failed for a reason that may be gone on
+// the next try: the connection, a shutdown of the server, a lack of resources,
+// a lock or a serialization conflict. A network error is passing, too.
+func IsPassing(err error) bool {
+	if err == nil {
+		return false
+	}
+	c := Code(err)
+	if c == "" {
+		var connect *pgconn.ConnectError
+		var netErr net.Error
+		return errors.As(err, &connect) || errors.As(err, &netErr) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+			pgconn.Timeout(err) || pgconn.SafeToRetry(err)
+	}
+	switch c[:2] {
+	case "08", "40", "53", "55", "57", "58":
+		return true
+	}
+	return false
+}
