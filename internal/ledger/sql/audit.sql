@@ -1,0 +1,1 @@
+SELECT defect, subject, detail FROM ledger_audit()

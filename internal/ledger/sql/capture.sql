@@ -1,0 +1,1 @@
+SELECT ledger_close($1, 'capture', $2, $3)

@@ -1,0 +1,1 @@
+SELECT ledger_close($1, 'release', 0, $2)
