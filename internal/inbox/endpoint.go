@@ -1,0 +1,55 @@
+package inbox
+
+import (
+	"errors"
+	"io"
+	"net/http"
+)
+
+// Endpoint is one webhook. Its fields are the wiring's.
+type Endpoint struct {
+	Source string
+
+	// Authorize decides by the request's address and headers, in constant time,
+	// before a byte of the body is read.
+	Authorize func(*http.Request) bool
+
+	// Open says what a body is. It must accept anything.
+	Open func(r *http.Request, body []byte) Envelope
+
+	MaxBody int64 // bytes
+}
+
+// Handler answers a webhook: 401 to a stranger, 413 to a body over the limit,
+// 200 after the commit, and 503 with Retry-After when it could not be stored.
+func (r *Receiver) Handler(e Endpoint) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if !e.Authorize(req) {
+			http.Error(w, "unauthorized", http.StatusUnauthorized)
+			return
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, e.MaxBody))
+		if err != nil {
+			answerUnread(w, err)
+			return
+		}
+		envelope := e.Open(req, body)
+		envelope.Source, envelope.Body = e.Source, body
+		if err := r.Store(req.Context(), envelope); err != nil {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "busy, please repeat", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"code":200,"msg":"success"}`) // the sender may have left; the row stays
+	})
+}
+
+func answerUnread(w http.ResponseWriter, err error) {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		http.Error(w, "body too large", http.StatusRequestEntityTooLarge)
+		return
+	}
+	http.Error(w, "body not readable", http.StatusBadRequest)
+}

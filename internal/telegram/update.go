@@ -1,0 +1,157 @@
+package telegram
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// ErrUndecodable says that a body is no update at all.
+var ErrUndecodable = errors.New("not a Telegram update")
+
+// Update is what a bot reads of one update. At most one of the pointers is set;
+// none is set for a kind that is not read here.
+type Update struct {
+	ID   int64
+	Kind string // "message", "callback_query", …; unknown kinds keep their name
+
+	Message  *Message
+	Callback *Callback
+	Member   *Member
+}
+
+// User is a person or a bot.
+type User struct {
+	ID           int64  `json:"id"`
+	IsBot        bool   `json:"is_bot"`
+	FirstName    string `json:"first_name"`
+	Username     string `json:"username"`
+	LanguageCode string `json:"language_code"`
+}
+
+// Chat is where a message stands.
+type Chat struct {
+	ID   int64  `json:"id"`
+	Type string `json:"type"` // private, group, supergroup, channel
+}
+
+// File is the reference to something that a person sent.
+type File struct {
+	ID       string `json:"file_id"`
+	Size     int64  `json:"file_size"`
+	MimeType string `json:"mime_type"`
+	Width    int    `json:"width"`
+	Height   int    `json:"height"`
+}
+
+// Message is what a person wrote or sent.
+type Message struct {
+	ID           int64  `json:"message_id"`
+	From         *User  `json:"from"`
+	Chat         Chat   `json:"chat"`
+	Date         int64  `json:"date"` // 0: the message is not accessible any more
+	Text         string `json:"text"`
+	Caption      string `json:"caption"`
+	MediaGroupID string `json:"media_group_id"`
+	Photo        []File `json:"photo"`
+	Video        *File  `json:"video"`
+	Audio        *File  `json:"audio"`
+	Voice        *File  `json:"voice"`
+	Document     *File  `json:"document"`
+}
+
+// Callback is a press on an inline button.
+type Callback struct {
+	ID      string   `json:"id"`
+	From    User     `json:"from"`
+	Message *Message `json:"message"` // nil or with Date 0 when it is too old
+	Data    string   `json:"data"`
+}
+
+// Member is a change of the bot's own membership: kicked means blocked.
+type Member struct {
+	Chat Chat `json:"chat"`
+	From User `json:"from"`
+	New  struct {
+		Status string `json:"status"`
+	} `json:"new_chat_member"`
+}
+
+// Decode reads an update. It accepts every kind and returns ErrUndecodable for
+// what has no update_id or whose known parts have the wrong shape.
+func Decode(raw []byte) (Update, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return Update{}, fmt.Errorf("%w: %w", ErrUndecodable, err)
+	}
+	var u Update
+	id, ok := fields["update_id"]
+	if !ok || json.Unmarshal(id, &u.ID) != nil {
+		return Update{}, fmt.Errorf("%w: no update_id", ErrUndecodable)
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if name == "update_id" {
+			continue
+		}
+		u.Kind = name
+		if err := u.read(name, fields[name]); err != nil {
+			return Update{}, fmt.Errorf("%w: %s: %w", ErrUndecodable, name, err)
+		}
+	}
+	return u, nil
+}
+
+func (u *Update) read(kind string, part json.RawMessage) error {
+	var err error
+	switch kind {
+	case "message":
+		err = json.Unmarshal(part, &u.Message)
+	case "callback_query":
+		err = json.Unmarshal(part, &u.Callback)
+	case "my_chat_member":
+		err = json.Unmarshal(part, &u.Member)
+	}
+	if u.Message != nil {
+		u.Message.clean()
+	}
+	return err
+}
+
+// clean removes NUL, which JSON allows in a string and PostgreSQL does not.
+func (m *Message) clean() {
+	m.Text = strings.ReplaceAll(m.Text, "\x00", "")
+	m.Caption = strings.ReplaceAll(m.Caption, "\x00", "")
+	if m.From != nil {
+		m.From.FirstName = strings.ReplaceAll(m.From.FirstName, "\x00", "")
+	}
+}
+
+// UserID returns the person whom the update is about, and 0 if there is none.
+func (u Update) UserID() int64 {
+	switch {
+	case u.Callback != nil:
+		return u.Callback.From.ID
+	case u.Member != nil:
+		return u.Member.From.ID
+	case u.Message == nil:
+		return 0
+	case u.Message.From != nil:
+		return u.Message.From.ID
+	default:
+		return u.Message.Chat.ID
+	}
+}
+
+// Queue names the queue in which Telegram delivers the update: within one, one
+// at a time and in order; across them, in parallel. (Telegram's Bot API server,
+// Client.cpp, webhook queue identifiers: messages go by chat, presses by user.)
+func (u Update) Queue() string {
+	switch u.Kind {
+	case "message", "edited_message", "channel_post", "edited_channel_post":
+		return "message"
+	}
+	return u.Kind
+}
