@@ -156,14 +156,8 @@ func isUpload(v any) bool {
 				return true
 			}
 		}
-	case gotgbot.InputMediaPhoto:
-		return isUpload(m.Media)
-	case gotgbot.InputMediaVideo:
-		return isUpload(m.Media)
-	case gotgbot.InputMediaAudio:
-		return isUpload(m.Media)
-	case gotgbot.InputMediaDocument:
-		return isUpload(m.Media)
+	case gotgbot.InputMedia:
+		return isUpload(m.GetMedia())
 	}
 	return false
 }

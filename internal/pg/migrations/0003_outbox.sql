@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS outbox_messages (
     chat_id     bigint      NOT NULL,
     kind        text        NOT NULL,
     args        jsonb       NOT NULL,
+    urgent      boolean     NOT NULL DEFAULT false,   -- not behind the chat's other messages
     state       text        NOT NULL DEFAULT 'pending'
         CONSTRAINT outbox_messages_state_known CHECK (state IN ('pending', 'sending', 'sent', 'refused', 'unknown')),
     attempts    integer     NOT NULL DEFAULT 0,
@@ -17,4 +18,4 @@ CREATE TABLE IF NOT EXISTS outbox_messages (
     error       text        NOT NULL DEFAULT '',
     CONSTRAINT outbox_messages_claimed CHECK (state <> 'sending' OR claim_epoch IS NOT NULL)
 );
-CREATE INDEX IF NOT EXISTS outbox_messages_waiting ON outbox_messages (chat_id, id) WHERE state IN ('pending', 'sending');
+CREATE INDEX IF NOT EXISTS outbox_messages_waiting ON outbox_messages (chat_id, urgent, id) WHERE state IN ('pending', 'sending');

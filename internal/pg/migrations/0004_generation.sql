@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS generations (
     message_id   bigint      NOT NULL DEFAULT 0,   -- the chat message that shows the progress; 0: none
     language     text        NOT NULL,
     model        text        NOT NULL,
-    params       jsonb       NOT NULL,
+    params       jsonb       NOT NULL,            -- completed values of the model's inputs, as text
     price        bigint      NOT NULL CONSTRAINT generations_price_floor CHECK (price >= 0),
     cost_micros  bigint      NOT NULL,             -- expected cost in millionths of a US dollar
     free         boolean     NOT NULL DEFAULT false,
@@ -16,9 +16,10 @@ CREATE TABLE IF NOT EXISTS generations (
         CONSTRAINT generations_state_known CHECK (state IN ('held', 'submitting', 'running', 'unknown', 'succeeded', 'failed')),
     cause        text        NOT NULL DEFAULT '',
     task_id      text        CONSTRAINT generations_task_once UNIQUE,
+    task_hint    text        NOT NULL DEFAULT '',  -- named by a callback, not yet confirmed by the provider
     claim_epoch  bigint,
     attempts     integer     NOT NULL DEFAULT 0,
-    progress     integer     NOT NULL DEFAULT 0,
+    stage        text        NOT NULL DEFAULT '',  -- what the person was last told
     due_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     submitted_at timestamptz,

@@ -1,0 +1,1 @@
+SELECT id FROM generations WHERE request_key = $1

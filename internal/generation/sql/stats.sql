@@ -1,0 +1,4 @@
+SELECT count(*),
+       coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8,
+       count(*) FILTER (WHERE due_at < clock_timestamp() - interval '2 minutes')
+FROM generations WHERE state IN ('held', 'submitting', 'running', 'unknown')

@@ -1,0 +1,121 @@
+package generation
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"kiosk/internal/catalog"
+	"kiosk/internal/provider"
+)
+
+// submit sends a held generation to its provider (station 6): the intention is
+// committed, then the call is made, then its outcome is committed.
+func (w *Worker) submit(ctx context.Context, g Generation) error {
+	if seconds(g.age) > w.Limits.HeldFor {
+		return w.fail(ctx, g.ID, Expired, provider.Unreachable, "the provider took no submission in time")
+	}
+	m, body, err := w.request(g)
+	if err != nil {
+		return w.fail(ctx, g.ID, Refused, provider.BadInput, err.Error())
+	}
+	err = w.locked(ctx, g.ID, func(tx pgx.Tx, g Generation) error {
+		return w.move(ctx, tx, g, Submit, change{due: w.Limits.SubmitTimeout + 15*time.Second})
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.term.Check(); err != nil {
+		return err
+	}
+	call, cancel := context.WithTimeout(ctx, w.Limits.SubmitTimeout)
+	defer cancel()
+	taskID, err := w.Providers[m.Provider].Submit(call, provider.Request{
+		Model: m.ID, Input: body, Callback: w.CallbackURL(g.ID),
+	})
+	if err != nil {
+		return w.notAccepted(ctx, g, provider.AsError(err))
+	}
+	return w.accepted(ctx, g.ID, taskID)
+}
+
+// request builds the provider's input from the stored order.
+func (w *Worker) request(g Generation) (*catalog.Model, map[string]any, error) {
+	m, err := w.Catalog.Get(g.Model)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := m.Request(g.Params)
+	return m, body, err
+}
+
+func (w *Worker) accepted(ctx context.Context, id ID, taskID string) error {
+	return w.locked(ctx, id, func(tx pgx.Tx, g Generation) error {
+		if err := w.move(ctx, tx, g, Accepted, change{taskID: taskID, due: w.Limits.FirstPoll}); err != nil {
+			return err
+		}
+		if err := act(ctx, tx, g); err != nil {
+			return err
+		}
+		return tell(ctx, tx, g, StageSubmitted)
+	})
+}
+
+func (w *Worker) notAccepted(ctx context.Context, g Generation, e *provider.Error) error {
+	w.Log.Warn("submission not accepted", "generation_id", g.ID, "cause", e.Cause, "code", e.Code, "error", e.Message)
+	if e.Outcome == provider.Unknown {
+		return w.lost(ctx, g, string(e.Cause)+": "+e.Message)
+	}
+	if e.After > 0 {
+		return w.locked(ctx, g.ID, func(tx pgx.Tx, g Generation) error {
+			return w.move(ctx, tx, g, Deferred, change{due: max(e.After, backoff(g.attempts)), detail: string(e.Cause)})
+		})
+	}
+	return w.fail(ctx, g.ID, Refused, e.Cause, e.Message)
+}
+
+// backoff spreads the repetitions of a submission that the provider dropped.
+func backoff(attempts int) time.Duration {
+	return time.Duration(1<<min(attempts, 6)) * time.Second
+}
+
+// lost says that nobody knows whether a submission was accepted. It is never
+// repeated: the callback, which carries our id, resolves it, or time does.
+func (w *Worker) lost(ctx context.Context, g Generation, detail string) error {
+	return w.locked(ctx, g.ID, func(tx pgx.Tx, g Generation) error {
+		wait := w.Limits.UnknownFor
+		if g.taskHint != "" {
+			wait = 0
+		}
+		return w.move(ctx, tx, g, Lost, change{due: wait, detail: detail})
+	})
+}
+
+// resolve looks at a generation whose submission was lost: a task that a
+// callback named and the provider knows is adopted; after the grace it failed.
+func (w *Worker) resolve(ctx context.Context, g Generation) error {
+	if g.taskHint != "" {
+		m, err := w.Catalog.Get(g.Model)
+		if err != nil {
+			return w.fail(ctx, g.ID, Expired, provider.BadInput, err.Error())
+		}
+		_, err = w.Providers[m.Provider].Fetch(ctx, g.taskHint)
+		if err == nil {
+			return w.locked(ctx, g.ID, func(tx pgx.Tx, g Generation) error {
+				return w.move(ctx, tx, g, Adopted, change{taskID: g.taskHint, detail: "named by its callback"})
+			})
+		}
+		w.Log.Warn("callback's task not confirmed", "generation_id", g.ID, "error", err.Error())
+	}
+	left := w.Limits.UnknownFor - seconds(g.submitAge)
+	if left <= 0 {
+		return w.fail(ctx, g.ID, Expired, provider.NoAnswer, "no callback came within the grace")
+	}
+	if g.taskHint != "" {
+		left = min(left, 10*time.Second)
+	}
+	return w.postpone(ctx, g.ID, left)
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

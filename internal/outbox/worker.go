@@ -1,0 +1,170 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"kiosk/internal/lane"
+	"kiosk/internal/pg"
+	"kiosk/internal/telegram"
+	"kiosk/singleton"
+)
+
+// Chat is one ordered stream of messages.
+type Chat struct {
+	ID     int64
+	Urgent bool
+}
+
+// Worker sends messages during one term.
+type Worker struct {
+	pool   *pgxpool.Pool
+	term   *singleton.Term
+	sender Sender
+	pace   *pace
+	log    *slog.Logger
+	runner *lane.Runner[Chat]
+}
+
+// NewWorker returns the worker of one term.
+func NewWorker(pool *pgxpool.Pool, term *singleton.Term, sender Sender, log *slog.Logger) (*Worker, error) {
+	if pool == nil || term == nil || sender == nil || log == nil {
+		return nil, errors.New("outbox: a worker needs pool, term, sender and log")
+	}
+	w := &Worker{pool: pool, term: term, sender: sender, pace: newPace(), log: log}
+	runner, err := lane.New(lane.Config[Chat]{
+		Name: "outbox", Workers: 48, Poll: time.Second, Due: w.due, Work: w.next, Log: log,
+	})
+	w.runner = runner
+	return w, err
+}
+
+// Wake says that a message was added.
+func (w *Worker) Wake() { w.runner.Wake() }
+
+// Run sends until ctx ends and the messages under way are recorded.
+func (w *Worker) Run(ctx context.Context) { w.runner.Run(ctx, w.term.Context()) }
+
+func (w *Worker) due(ctx context.Context, busy []Chat, limit int) ([]Chat, error) {
+	ids, urgent := make([]int64, len(busy)), make([]bool, len(busy))
+	for i, c := range busy {
+		ids[i], urgent[i] = c.ID, c.Urgent
+	}
+	rows, err := w.pool.Query(ctx, sqlDue, ids, urgent, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list waiting chats: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Chat])
+}
+
+// next sends a chat's first message.
+func (w *Worker) next(ctx context.Context, c Chat) (more bool, err error) {
+	if err := w.pace.wait(ctx, c); err != nil {
+		return false, nil // the term ends; the rows stay
+	}
+	m, more, err := w.claim(ctx, c)
+	if err != nil || m.ID == 0 {
+		return more, err
+	}
+	if err := w.term.Check(); err != nil {
+		return false, err
+	}
+	receipt, sendErr := w.sender.Send(ctx, m)
+	return more, w.record(ctx, m, receipt, sendErr)
+}
+
+// claim commits the intention to send before anything is sent, and reports
+// whether more messages wait behind this one. A message that an earlier term,
+// or an earlier attempt of this one, had claimed and not recorded may have been
+// sent: its outcome is unknown, and it is settled here (m.ID is then 0).
+func (w *Worker) claim(ctx context.Context, c Chat) (m Message, more bool, err error) {
+	err = w.term.InTx(ctx, w.pool, func(tx pgx.Tx) error {
+		m = Message{ChatID: c.ID, Urgent: c.Urgent}
+		var state string
+		var claimed int64
+		err := tx.QueryRow(ctx, sqlNext, c.ID, c.Urgent).Scan(&m.ID, &m.Key, &m.Kind, &m.Args, &state, &m.Attempts, &claimed, &more)
+		if pg.IsNoRows(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the next message: %w", err)
+		}
+		if state == "sending" && !w.sender.Repeatable(m.Kind) {
+			err := w.end(ctx, tx, m, claimed, Unknown, nil, errors.New("the sender ended before it knew the outcome"))
+			m.ID = 0
+			return err
+		}
+		m.Attempts++
+		_, err = tx.Exec(ctx, sqlClaim, m.ID, w.term.Epoch())
+		return err
+	})
+	return m, more, err
+}
+
+// maxAttempts bounds repetitions of what Telegram neither takes nor refuses.
+const maxAttempts = 8
+
+// record writes down what became of an attempt.
+func (w *Worker) record(ctx context.Context, m Message, receipt Receipt, cause error) error {
+	err := w.term.InTx(ctx, w.pool, func(tx pgx.Tx) error {
+		end, wait := w.judge(m, cause)
+		if end != "" {
+			return w.end(ctx, tx, m, w.term.Epoch(), end, receipt, cause)
+		}
+		_, err := tx.Exec(ctx, sqlPostpone, m.ID, cause.Error(), wait.Milliseconds(), w.term.Epoch())
+		return err
+	})
+	if cause != nil {
+		w.log.Warn("message not sent", "outbox_id", m.ID, "kind", m.Kind, "attempt", m.Attempts, "error", cause.Error())
+	}
+	if err != nil {
+		return fmt.Errorf("record message %d: %w", m.ID, err)
+	}
+	return nil
+}
+
+// judge returns how a message ended, or how long to wait before the next attempt.
+func (w *Worker) judge(m Message, cause error) (end State, wait time.Duration) {
+	if cause == nil {
+		return Sent, 0
+	}
+	if errors.Is(cause, ErrUnsendable) {
+		return Refused, 0
+	}
+	if after := telegram.RetryAfter(cause); after > 0 {
+		return "", after
+	}
+	pause := time.Duration(1<<min(m.Attempts, 7)) * 500 * time.Millisecond
+	switch telegram.OutcomeOf(cause) {
+	case telegram.NotSent:
+		return "", pause // nothing happened; an outage ends some time
+	case telegram.Unknown:
+		if w.sender.Repeatable(m.Kind) && m.Attempts < maxAttempts {
+			return "", pause
+		}
+		return Unknown, 0
+	case telegram.Refused, telegram.Done:
+	}
+	return Refused, 0
+}
+
+func (w *Worker) end(ctx context.Context, tx pgx.Tx, m Message, epoch int64, end State, receipt Receipt, cause error) error {
+	text := ""
+	if cause != nil {
+		text = cause.Error()
+	}
+	tag, err := tx.Exec(ctx, sqlSettle, m.ID, end, text, epoch)
+	if err != nil {
+		return fmt.Errorf("settle message %d: %w", m.ID, err)
+	}
+	if tag.RowsAffected() != 1 {
+		return nil // settled before
+	}
+	return w.sender.Settle(ctx, tx, m, end, receipt, cause)
+}
