@@ -216,6 +216,24 @@ func (m *Migrator) Status(ctx context.Context) ([]Status, error) {
 	return m.status(ctx, c)
 }
 
+// Counts is Status in numbers, read on an open connection: what health reports.
+func (m *Migrator) Counts(ctx context.Context, db DB) (applied, pending int, verified bool, err error) {
+	lines, err := m.status(ctx, db)
+	if err != nil {
+		return 0, 0, false, err
+	}
+	for _, l := range lines {
+		switch l.State {
+		case StateApplied:
+			applied++
+		case StatePending:
+			pending++
+		case StateChanged, StateUnknown:
+		}
+	}
+	return applied, pending, refuse(lines) == nil && pending == 0, nil
+}
+
 // Verify fails unless everything is applied exactly as this binary has it.
 func (m *Migrator) Verify(ctx context.Context) error {
 	lines, err := m.Status(ctx)
