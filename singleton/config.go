@@ -46,7 +46,7 @@ func (c *Config) complete() error {
 		c.StaleHeartbeat = 10 * time.Second
 	}
 	if c.Instance == "" {
-		c.Instance = randomInstance()
+		c.Instance = RandomInstance()
 	}
 	if c.Exit == nil {
 		c.Exit = os.Exit
@@ -84,7 +84,7 @@ func key(name string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // all 64 bits are the key; its sign has no meaning
 }
 
-func randomInstance() string {
+func RandomInstance() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "instance"

@@ -21,7 +21,7 @@ type Status struct {
 	Instance     string        // this one
 	Holder       string        // the ACTIVE one, "" if unknown
 	Epoch        int64         // of the newest term seen
-	Since        time.Time     // when that term began, by the database's clock; zero if unknown
+	Since        time.Time     // when that term began; zero if unknown
 	HeartbeatAge time.Duration // since the last heartbeat sent (holder) or seen to change (watcher)
 	Trouble      string        // why the lock cannot be reached, "" when it can
 }
@@ -32,7 +32,7 @@ func (e *Elector) Status() Status {
 	defer e.mu.Unlock()
 	s := Status{State: e.state, Instance: e.cfg.Instance, Trouble: e.trouble}
 	if e.term != nil {
-		s.Holder, s.Epoch, s.HeartbeatAge = e.cfg.Instance, e.term.epoch, e.term.heartbeatAge()
+		s.Holder, s.Epoch, s.Since, s.HeartbeatAge = e.cfg.Instance, e.term.epoch, e.term.began, e.term.heartbeatAge()
 		return s
 	}
 	s.Epoch = e.seen.epoch

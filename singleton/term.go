@@ -33,6 +33,7 @@ type Term struct {
 	epoch int64
 	id    string
 	clean bool
+	began time.Time
 
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
@@ -47,7 +48,7 @@ type Term struct {
 func newTerm(name string, g grant, deadline, beat time.Time) *Term {
 	t := &Term{
 		name: name, epoch: g.epoch, id: g.term, clean: g.formerState == "released",
-		deadline: deadline, lastBeat: beat,
+		began: beat, deadline: deadline, lastBeat: beat,
 	}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	t.fenced, t.setFenced = context.WithCancelCause(context.Background())

@@ -14,6 +14,9 @@ type Endpoint struct {
 	// before a byte of the body is read.
 	Authorize func(*http.Request) bool
 
+	// Verify, which may be nil, checks a signature that needs the body.
+	Verify func(r *http.Request, body []byte) bool
+
 	// Open says what a body is. It must accept anything.
 	Open func(r *http.Request, body []byte) Envelope
 
@@ -31,6 +34,10 @@ func (r *Receiver) Handler(e Endpoint) http.Handler {
 		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, e.MaxBody))
 		if err != nil {
 			answerUnread(w, err)
+			return
+		}
+		if e.Verify != nil && !e.Verify(req, body) {
+			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return
 		}
 		envelope := e.Open(req, body)

@@ -24,6 +24,10 @@ type Handler struct {
 	// SetAside, which may be nil, runs in the transaction that gives a message
 	// up after its last attempt: the place to tell the person who waits.
 	SetAside func(ctx context.Context, tx pgx.Tx, m Message) error
+
+	// Handled, which may be nil, is called after each commit: the place to wake
+	// those for whom the handler has left work.
+	Handled func()
 }
 
 // Processor hands stored messages of one source to their handler, on the ACTIVE
@@ -41,6 +45,9 @@ type Processor struct {
 func NewProcessor(source string, pool *pgxpool.Pool, term *singleton.Term, h Handler, log *slog.Logger) (*Processor, error) {
 	if source == "" || pool == nil || term == nil || h.Handle == nil || log == nil {
 		return nil, errors.New("inbox: a processor needs source, pool, term, handler and log")
+	}
+	if h.Handled == nil {
+		h.Handled = func() {}
 	}
 	p := &Processor{source: source, pool: pool, handler: h, log: log, term: term}
 	runner, err := lane.New(lane.Config[string]{
@@ -85,10 +92,13 @@ func (p *Processor) next(ctx context.Context, laneName string) (more bool, err e
 		_, err = tx.Exec(ctx, sqlDone, m.ID)
 		return err
 	})
-	if err == nil || m.ID == 0 || passing(ctx, err) {
-		return more, err
+	if err != nil && m.ID != 0 && !passing(ctx, err) {
+		more, err = true, p.failed(ctx, m, err)
 	}
-	return true, p.failed(ctx, m, err)
+	if err == nil {
+		p.handler.Handled()
+	}
+	return more, err
 }
 
 // handle turns a panic of the handler into an error, for it says something about

@@ -132,3 +132,8 @@ func IsUnusableMedia(err error) bool {
 
 // IsChatGone reports that there is no such chat.
 func IsChatGone(err error) bool { return refusedWith(err, http.StatusBadRequest, "chat not found") }
+
+// IsNoText reports an edit of a text in a message that has none, such as a photo.
+func IsNoText(err error) bool {
+	return refusedWith(err, http.StatusBadRequest, "there is no text in the message to edit")
+}

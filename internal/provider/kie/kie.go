@@ -185,6 +185,7 @@ func refusal(code int, msg string) *provider.Error {
 		e.Cause, e.After = provider.Broken, 10*time.Second
 		if code == 500 {
 			e.Outcome = provider.Unknown
+			refusedAs500(e)
 		}
 	case 400, 422:
 		if isModeration(msg) {
@@ -192,6 +193,19 @@ func refusal(code int, msg string) *provider.Error {
 		}
 	}
 	return e
+}
+
+// refusedAs500 recognises the refusals that KIE sends with code 500 although
+// nothing was created (seen in recorded traffic): an empty account, and fields
+// that it does not take.
+func refusedAs500(e *provider.Error) {
+	msg := strings.ToLower(e.Message)
+	switch {
+	case strings.Contains(msg, "credits insufficient"):
+		e.Outcome, e.Cause, e.After = provider.Refused, provider.NoCredits, 0
+	case strings.Contains(msg, "allowed options"), strings.Contains(msg, "is required"):
+		e.Outcome, e.Cause, e.After = provider.Refused, provider.BadInput, 0
+	}
 }
 
 // number reads a JSON number that may come as a string.

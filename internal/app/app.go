@@ -1,0 +1,332 @@
+// Package app puts the rooms together and runs them in order. It is the only
+// room that knows all others, and the only one that reads the environment.
+//
+// Start: database, schema, HTTP, lock, and on the ACTIVE instance the workers.
+// HTTP never waits for the lock: a PASSIVE instance is ready and stores webhooks,
+// else a rolling deploy would deadlock. Stop is the reverse: not ready, no new
+// work, finish what runs, give the lock away, drain HTTP, close the pool.
+package app
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/PaulSonOfLars/gotgbot/v2"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"kiosk/internal/bot"
+	"kiosk/internal/catalog"
+	"kiosk/internal/console"
+	"kiosk/internal/generation"
+	"kiosk/internal/inbox"
+	"kiosk/internal/ledger"
+	"kiosk/internal/pg"
+	"kiosk/internal/provider"
+	"kiosk/internal/provider/kie"
+	"kiosk/internal/telegram"
+	"kiosk/singleton"
+)
+
+// LockName is the lock that makes one instance the ACTIVE one.
+const LockName = "kiosk"
+
+// App is one instance of the program.
+type App struct {
+	cfg     Config
+	version string
+	log     *slog.Logger
+	limits  generation.Limits
+
+	pool     *pgxpool.Pool
+	migrator *pg.Migrator
+	elector  *singleton.Elector
+	receiver *inbox.Receiver
+	api      *gotgbot.Bot
+	bot      *bot.Bot
+	sender   *bot.Sender
+	gens     *generation.Service
+	console  *console.Console
+	listener net.Listener
+
+	mu     sync.Mutex
+	active *work // what runs during this instance's term, nil when PASSIVE
+
+	serving     chan struct{} // closed once updates can arrive
+	servingOnce sync.Once
+}
+
+// Options are what tests set beside the settings.
+type Options struct {
+	Version string
+	Log     *slog.Logger
+	Limits  generation.Limits // patience; FreeDaily comes from the settings
+
+	// Listener, if set, is served in place of the settings' address.
+	Listener net.Listener
+}
+
+// New opens the database, brings its schema up to date, builds all parts and
+// starts listening. It serves nothing until Run. Call Run or Close.
+func New(ctx context.Context, cfg Config, o Options) (*App, error) {
+	a := &App{cfg: cfg, version: o.Version, log: o.Log, limits: o.Limits, listener: o.Listener, serving: make(chan struct{})}
+	a.limits.FreeDaily = cfg.FreeDaily
+	var startup console.Startup
+	phases := []struct {
+		took *float64
+		run  func(context.Context) error
+	}{
+		{&startup.Database, a.openDatabase},
+		{&startup.Migrations, a.migrate},
+		{&startup.HTTP, a.build},
+	}
+	begin := time.Now()
+	for _, p := range phases {
+		start := time.Now()
+		if err := p.run(ctx); err != nil {
+			a.Close()
+			return nil, err
+		}
+		*p.took = time.Since(start).Seconds()
+	}
+	startup.Total = time.Since(begin).Seconds()
+	a.console.Started(startup)
+	go a.noteActive(startup, begin)
+	return a, nil
+}
+
+// Close frees what New took, for an App that is not run.
+func (a *App) Close() {
+	if a.listener != nil {
+		_ = a.listener.Close() // closed before by the server, if it ran
+	}
+	if a.pool != nil {
+		a.pool.Close()
+	}
+}
+
+func (a *App) workName() string { return "kiosk/work/" + a.cfg.Instance }
+
+func (a *App) openDatabase(ctx context.Context) error {
+	if a.cfg.Instance == "" {
+		a.cfg.Instance = singleton.RandomInstance()
+	}
+	pool, err := pg.Open(ctx, a.cfg.Database.Reveal(), pg.Options{ApplicationName: a.workName(), MaxConns: 20})
+	a.pool = pool
+	return err
+}
+
+// migrate makes the lock's own tables first, since everything else may use them.
+func (a *App) migrate(ctx context.Context) error {
+	applied, m, err := Migrate(ctx, a.cfg, a.version)
+	a.migrator = m
+	for _, x := range applied {
+		a.log.Info("migration applied", "file", x.File, "duration", x.Duration.String())
+	}
+	return err
+}
+
+// Migrate brings the database to the schema of this binary.
+func Migrate(ctx context.Context, cfg Config, version string) ([]pg.Applied, *pg.Migrator, error) {
+	conn, err := pgx.Connect(ctx, cfg.MigrateDatabase())
+	if err != nil {
+		return nil, nil, fmt.Errorf("connect for migrations: %w; check DATABASE_MIGRATE_URL or DATABASE_URL", err)
+	}
+	err = singleton.Bootstrap(ctx, conn)
+	_ = conn.Close(ctx) // the session has done its work
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := pg.NewMigrator(cfg.MigrateDatabase(), version, pg.Migrations())
+	if err != nil {
+		return nil, nil, err
+	}
+	applied, err := m.Up(ctx)
+	return applied, m, err
+}
+
+func (a *App) build(ctx context.Context) error {
+	if err := a.buildRooms(); err != nil {
+		return err
+	}
+	if a.listener != nil {
+		return nil
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", a.cfg.Address())
+	if err != nil {
+		return fmt.Errorf("listen: %w; check LISTEN and PORT", err)
+	}
+	a.listener = listener
+	return nil
+}
+
+func (a *App) buildRooms() error {
+	models, err := catalog.Embedded()
+	if err != nil {
+		return err
+	}
+	pricer, err := catalog.NewPricer(a.cfg.Rate, a.cfg.Markup, a.cfg.MaxShare)
+	if err != nil {
+		return err
+	}
+	books, err := ledger.New(a.cfg.Currency)
+	if err != nil {
+		return err
+	}
+	kieClient, err := kie.New(a.cfg.KieURL, a.cfg.KieKey.Reveal())
+	if err != nil {
+		return err
+	}
+	a.gens, err = generation.New(generation.Deps{
+		Pool: a.pool, Catalog: models, Pricer: pricer, Ledger: books,
+		Providers:   map[string]provider.Provider{"kie": kieClient},
+		CallbackURL: a.callbackURL, Downloader: provider.NewDownloader(a.cfg.KieURL, a.cfg.TelegramURL),
+		Limits: a.limits, Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	return a.buildChat(models, books)
+}
+
+func (a *App) buildChat(models *catalog.Catalog, books *ledger.Ledger) error {
+	welcome, err := minor(a.cfg.Welcome)
+	if err != nil {
+		return err
+	}
+	deps := bot.Deps{Catalog: models, Generations: a.gens, Ledger: books, WelcomeCredit: welcome, Log: a.log}
+	if a.bot, err = bot.New(deps); err != nil {
+		return err
+	}
+	if a.api, err = telegram.New(a.cfg.BotToken.Reveal(), a.cfg.TelegramURL); err != nil {
+		return err
+	}
+	if a.sender, err = bot.NewSender(a.api, deps); err != nil {
+		return err
+	}
+	if a.receiver, err = inbox.NewReceiver(a.pool, a.log, a.wakeInbox); err != nil {
+		return err
+	}
+	a.elector, err = singleton.New(singleton.Config{
+		Name: LockName, URL: a.cfg.LockDatabase(), Instance: a.cfg.Instance, WorkApplicationName: a.workName(),
+		Heartbeat: a.cfg.heartbeat(), StaleHeartbeat: a.cfg.stale(), Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.console, err = console.New(console.Deps{
+		Version: a.version, LockName: LockName, Pool: a.pool, Elector: a.elector, Migrator: a.migrator, Catalog: models,
+	})
+	return err
+}
+
+// noteActive completes the start-up times once this instance becomes ACTIVE.
+func (a *App) noteActive(s console.Startup, begin time.Time) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	before := time.Now()
+	if a.elector.WaitState(ctx, singleton.Active, singleton.Stopped) == nil && a.elector.Status().State == singleton.Active {
+		s.Active, s.Total = time.Since(before).Seconds(), time.Since(begin).Seconds()
+		a.console.Started(s)
+	}
+}
+
+// URL returns the address on which the instance listens.
+func (a *App) URL() string { return "http://" + a.listener.Addr().String() }
+
+// Elector returns the lock's elector, for those who wait for a state.
+func (a *App) Elector() *singleton.Elector { return a.elector }
+
+// WaitServing blocks until this instance is ACTIVE and updates can arrive.
+func (a *App) WaitServing(ctx context.Context) error {
+	select {
+	case <-a.serving:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run serves until ctx ends, then stops in order within the shutdown timeout.
+func (a *App) Run(ctx context.Context) error {
+	defer a.pool.Close()
+	receiving, stopReceiving := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopReceiving()
+	var background sync.WaitGroup
+	background.Go(func() { a.receiver.Run(receiving) })
+
+	server := &http.Server{
+		Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	background.Go(func() { served <- server.Serve(a.listener) })
+	a.log.Info("listening", "address", a.listener.Addr().String(), "instance", a.cfg.Instance, "version", a.version)
+
+	campaign, stopCampaign := context.WithCancel(ctx)
+	defer stopCampaign()
+	elected := make(chan error, 1)
+	background.Go(func() { elected <- a.elector.Run(campaign, a.work) })
+
+	err := a.waitForEnd(ctx, served, stopCampaign)
+	a.console.Stopping()
+	err = errors.Join(err, a.stop(server, elected))
+	stopReceiving()
+	background.Wait()
+	return err
+}
+
+// waitForEnd returns when the instance is told to stop or cannot serve.
+func (a *App) waitForEnd(ctx context.Context, served <-chan error, stopCampaign context.CancelFunc) error {
+	select {
+	case <-ctx.Done():
+		a.log.Info("stopping")
+		return nil
+	case err := <-served:
+		stopCampaign()
+		return fmt.Errorf("serve HTTP: %w", err)
+	}
+}
+
+// stop waits for the work to end and the lock to be released, then drains HTTP.
+// Running out of time is an error: the process ends with work handed back by
+// its rows, not lost.
+func (a *App) stop(server *http.Server, elected <-chan error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.shutdown())
+	defer cancel()
+	var err error
+	select {
+	case err = <-elected:
+	case <-ctx.Done():
+		err = fmt.Errorf("the work did not stop within %s", a.cfg.shutdown())
+	}
+	if shutdownErr := server.Shutdown(ctx); shutdownErr != nil {
+		err = errors.Join(err, fmt.Errorf("drain HTTP: %w", shutdownErr))
+	}
+	return err
+}
+
+// derived makes a secret of its own for each purpose out of the bot token, so
+// that an operator has one secret less to keep.
+func (a *App) derived(purpose string) string {
+	mac := hmac.New(sha256.New, []byte(a.cfg.BotToken.Reveal()))
+	mac.Write([]byte(purpose))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+func (a *App) webhookSecret() string {
+	if s := a.cfg.WebhookSecret.Reveal(); s != "" {
+		return s
+	}
+	return a.derived("kiosk telegram webhook secret")
+}

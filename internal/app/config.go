@@ -1,0 +1,313 @@
+package app
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"kiosk/internal/catalog"
+	"kiosk/internal/ledger"
+	"kiosk/singleton"
+)
+
+// Secret is a setting that is never printed. Use Reveal where it is needed.
+type Secret string
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// String hides the secret from fmt.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "***"
+}
+
+// GoString hides the secret from %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// LogValue hides the secret from slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText hides the secret from JSON.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Config holds all settings. The tags are the documentation: the README table,
+// .env.example and `kiosk env` are made from them.
+type Config struct {
+	BotToken   Secret `env:"TELEGRAM_BOT_TOKEN" required:"yes" example:"123456:ABC-DEF" desc:"the bot's token from @BotFather"`
+	Database   Secret `env:"DATABASE_URL" required:"yes" example:"postgres://kiosk:secret@db:5432/kiosk" desc:"PostgreSQL 14 or newer"`
+	KieKey     Secret `env:"KIE_API_KEY" required:"yes" example:"kie-key" desc:"API key of KIE.ai"`
+	AdminIDs   string `env:"ADMIN_IDS" required:"yes" example:"700000001" desc:"Telegram ids of the operators, separated by commas; ADMIN_ID is accepted for one"`
+	Mode       string `env:"BOT_MODE" envDefault:"webhook" desc:"webhook, or polling (no public address needed; only the ACTIVE instance polls)"`
+	WebhookURL string `env:"WEBHOOK_BASE_URL" example:"https://bot.example.com" desc:"public https address; required in webhook mode; RENDER_EXTERNAL_URL is the fallback"`
+
+	MigrateURL    Secret `env:"DATABASE_MIGRATE_URL" desc:"as DATABASE_URL, for the schema's owner where that is another role"`
+	LockURL       Secret `env:"LOCK_DATABASE_URL" desc:"direct, unpooled URL for the lock; DATABASE_URL when empty"`
+	WebhookSecret Secret `env:"TELEGRAM_WEBHOOK_SECRET" desc:"what Telegram sends with every update; derived from the token when empty"`
+	TelegramURL   string `env:"TELEGRAM_API_URL" envDefault:"https://api.telegram.org" desc:"another Bot API server"`
+	KieURL        string `env:"KIE_API_URL" envDefault:"https://api.kie.ai" desc:"another KIE server"`
+	KieHMAC       Secret `env:"KIE_WEBHOOK_HMAC_KEY" desc:"webhookHmacKey of your KIE settings; callbacks are checked when it is set"`
+
+	Port   int    `env:"PORT" envDefault:"8080" desc:"port of the HTTP server"`
+	Listen string `env:"LISTEN" desc:"address of the HTTP server; all interfaces on PORT when empty"`
+
+	Heartbeat      int `env:"LOCK_HEARTBEAT_SECONDS" envDefault:"2" desc:"how often the ACTIVE instance renews its lock"`
+	StaleHeartbeat int `env:"LOCK_STALE_HEARTBEAT_SECONDS" envDefault:"10" desc:"no renewal this long: a PASSIVE instance takes over"`
+	Shutdown       int `env:"SHUTDOWN_TIMEOUT_SECONDS" envDefault:"60" desc:"how long a stop may take"`
+
+	Currency  string `env:"CURRENCY" envDefault:"RUB" desc:"currency of balances and prices"`
+	Rate      string `env:"USD_RATE" envDefault:"80" desc:"currency units per US dollar of cost"`
+	Markup    string `env:"PRICE_MARKUP" envDefault:"2.0" desc:"price = cost x rate x mark-up, rounded up"`
+	MaxShare  string `env:"MAX_COST_SHARE" envDefault:"0.8" desc:"a model whose cost exceeds this share of its price is not sold"`
+	Welcome   string `env:"WELCOME_CREDIT" envDefault:"0" desc:"given once to everybody new, in currency units"`
+	FreeDaily int    `env:"FREE_DAILY" envDefault:"0" desc:"free runs of free models per user in 24 hours"`
+
+	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error"`
+	LogFormat string `env:"LOG_FORMAT" desc:"json or text; text on a terminal when empty"`
+	Instance  string `env:"INSTANCE_NAME" desc:"this instance's name in health and history; host and random when empty"`
+}
+
+// Problem is one mistake in the settings.
+type Problem struct {
+	Name string // of the setting
+	Text string // what is wrong and what to write
+}
+
+// ConfigError lists every mistake at once.
+type ConfigError struct{ Problems []Problem }
+
+// Error lists the mistakes, one a line.
+func (e *ConfigError) Error() string {
+	var b strings.Builder
+	b.WriteString("the settings are not valid:")
+	for _, p := range e.Problems {
+		fmt.Fprintf(&b, "\n  %s: %s", p.Name, p.Text)
+	}
+	return b.String()
+}
+
+// Getenv reads one variable of the environment.
+type Getenv func(string) (string, bool)
+
+// LoadConfig reads the settings from the environment and from the file that
+// KIOSK_ENV_FILE names; the environment wins. The error is a *ConfigError with
+// all mistakes.
+func LoadConfig(getenv Getenv) (Config, error) {
+	values := map[string]string{}
+	if file, ok := getenv("KIOSK_ENV_FILE"); ok && file != "" {
+		fromFile, err := readEnvFile(file)
+		if err != nil {
+			return Config{}, &ConfigError{[]Problem{{"KIOSK_ENV_FILE", err.Error()}}}
+		}
+		values = fromFile
+	}
+	var c Config
+	for _, name := range append(names(), "ADMIN_ID", "RENDER_EXTERNAL_URL") {
+		if v, ok := getenv(name); ok && v != "" {
+			values[name] = v
+		}
+	}
+	fallback(values, "ADMIN_IDS", "ADMIN_ID")
+	fallback(values, "WEBHOOK_BASE_URL", "RENDER_EXTERNAL_URL")
+	problems := parseProblems(env.ParseWithOptions(&c, env.Options{Environment: values}))
+	problems = append(problems, c.problems()...)
+	if len(problems) > 0 {
+		return c, &ConfigError{problems}
+	}
+	return c, nil
+}
+
+func fallback(values map[string]string, name, other string) {
+	if values[name] == "" && values[other] != "" {
+		values[name] = values[other]
+	}
+}
+
+// readEnvFile reads NAME=value lines. Values are taken as they stand, without
+// interpolation, because passwords contain dollar signs; quotes around a whole
+// value are removed.
+func readEnvFile(path string) (map[string]string, error) {
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("open the file: %w", err)
+	}
+	defer f.Close()
+	return parseEnv(f)
+}
+
+func parseEnv(r io.Reader) (map[string]string, error) {
+	values := map[string]string{}
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(lines.Text()), "export "))
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		if !ok || strings.TrimSpace(name) == "" {
+			return nil, fmt.Errorf("line %d: want NAME=value", n)
+		}
+		value = strings.TrimSpace(value)
+		if len(value) >= 2 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0] {
+			value = value[1 : len(value)-1]
+		}
+		values[strings.TrimSpace(name)] = value
+	}
+	return values, lines.Err()
+}
+
+// parseProblems renames the library's field errors to settings, and drops the
+// values that they quote: a value may be a secret in the wrong place.
+func parseProblems(err error) []Problem {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return nil
+	}
+	var list []Problem
+	for _, e := range all.Errors {
+		var p env.ParseError
+		if errors.As(e, &p) {
+			f, _ := reflect.TypeFor[Config]().FieldByName(p.Name)
+			list = append(list, Problem{f.Tag.Get("env"), "want a whole number"})
+		}
+	}
+	return list
+}
+
+// problems checks what single fields cannot say.
+func (c Config) problems() []Problem {
+	var list []Problem
+	add := func(name, format string, args ...any) {
+		list = append(list, Problem{name, fmt.Sprintf(format, args...)})
+	}
+	for _, s := range c.Settings() {
+		if s.Required && s.value == "" {
+			add(s.Name, "is required: %s", s.Desc)
+		}
+	}
+	if _, err := c.Admins(); err != nil && c.AdminIDs != "" {
+		add("ADMIN_IDS", "%s", err)
+	}
+	list = append(list, c.addressProblems()...)
+	if c.StaleHeartbeat <= 0 || singleton.CheckTimers(c.heartbeat(), c.stale()) != nil {
+		add("LOCK_STALE_HEARTBEAT_SECONDS", "2 x LOCK_HEARTBEAT_SECONDS (%d) must not exceed 0.6 x it (%.1f): two renewals must fit before the holder gives up; write at least %d",
+			2*c.Heartbeat, 0.6*float64(c.StaleHeartbeat), (2*c.Heartbeat*10+5)/6)
+	}
+	if c.Shutdown < 1 {
+		add("SHUTDOWN_TIMEOUT_SECONDS", "want at least 1")
+	}
+	if _, err := ledger.New(c.Currency); err != nil {
+		add("CURRENCY", "%s", err)
+	}
+	if _, err := catalog.NewPricer(c.Rate, c.Markup, c.MaxShare); err != nil {
+		name, text, _ := strings.Cut(err.Error(), " ")
+		add(name, "%s", text)
+	}
+	if _, err := minor(c.Welcome); err != nil {
+		add("WELCOME_CREDIT", "%s", err)
+	}
+	if c.FreeDaily < 0 {
+		add("FREE_DAILY", "want 0 or more")
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
+		add("LOG_LEVEL", "want debug, info, warn or error")
+	}
+	if !slices.Contains([]string{"", "json", "text"}, c.LogFormat) {
+		add("LOG_FORMAT", "want json or text")
+	}
+	return list
+}
+
+func (c Config) addressProblems() []Problem {
+	var list []Problem
+	if c.Mode != "webhook" && c.Mode != "polling" {
+		list = append(list, Problem{"BOT_MODE", "want webhook or polling"})
+	}
+	if c.Mode == "webhook" && !publicOrLoopback(c.WebhookURL) {
+		list = append(list, Problem{"WEBHOOK_BASE_URL", "want the public https address of this service, such as https://bot.example.com; or set BOT_MODE=polling"})
+	}
+	for name, address := range map[string]string{"TELEGRAM_API_URL": c.TelegramURL, "KIE_API_URL": c.KieURL} {
+		if u, err := url.Parse(address); err != nil || u.Host == "" {
+			list = append(list, Problem{name, "want a URL such as https://api.example.com"})
+		}
+	}
+	for name, s := range map[string]Secret{"DATABASE_URL": c.Database, "DATABASE_MIGRATE_URL": c.MigrateURL, "LOCK_DATABASE_URL": c.LockURL} {
+		if s != "" && !strings.HasPrefix(s.Reveal(), "postgres://") && !strings.HasPrefix(s.Reveal(), "postgresql://") {
+			list = append(list, Problem{name, "want a URL that begins with postgres://"})
+		}
+	}
+	return list
+}
+
+func publicOrLoopback(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "127.0.0.1" || u.Hostname() == "localhost" || u.Hostname() == "::1")
+}
+
+// Admins returns the operators' Telegram ids.
+func (c Config) Admins() ([]int64, error) {
+	var ids []int64
+	for _, part := range strings.Split(c.AdminIDs, ",") {
+		id, err := strconv.ParseInt(strings.TrimSpace(part), 10, 64)
+		if err != nil || id <= 0 {
+			return nil, errors.New("want Telegram ids such as 700000001,700000002")
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// minor reads an amount in currency units exactly.
+func minor(text string) (ledger.Amount, error) {
+	whole, cents, _ := strings.Cut(strings.TrimSpace(text), ".")
+	n, err := strconv.ParseInt(whole+(cents + "00")[:2], 10, 64)
+	if err != nil || n < 0 || len(cents) > 2 {
+		return 0, errors.New("want an amount such as 100 or 99.50")
+	}
+	return ledger.Amount(n), nil
+}
+
+func (c Config) heartbeat() time.Duration { return time.Duration(c.Heartbeat) * time.Second }
+func (c Config) stale() time.Duration     { return time.Duration(c.StaleHeartbeat) * time.Second }
+
+func (c Config) shutdown() time.Duration { return time.Duration(c.Shutdown) * time.Second }
+
+// Address returns where the HTTP server listens.
+func (c Config) Address() string {
+	if c.Listen != "" {
+		return c.Listen
+	}
+	return ":" + strconv.Itoa(c.Port)
+}
+
+// LockDatabase returns the URL of the lock's connection.
+func (c Config) LockDatabase() string {
+	if c.LockURL != "" {
+		return c.LockURL.Reveal()
+	}
+	return c.Database.Reveal()
+}
+
+// MigrateDatabase returns the URL with which the schema is changed.
+func (c Config) MigrateDatabase() string {
+	if c.MigrateURL != "" {
+		return c.MigrateURL.Reveal()
+	}
+	return c.Database.Reveal()
+}

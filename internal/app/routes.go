@@ -1,0 +1,98 @@
+package app
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"kiosk/internal/inbox"
+	"kiosk/internal/provider/kie"
+	"kiosk/internal/telegram"
+)
+
+// The sources of the inbox.
+const (
+	sourceTelegram = "telegram"
+	sourceKie      = "kie"
+)
+
+const telegramPath = "/webhook/telegram"
+
+func (a *App) routes() http.Handler {
+	mux := http.NewServeMux()
+	a.console.Routes(mux)
+	mux.Handle("POST "+telegramPath, a.receiver.Handler(inbox.Endpoint{
+		Source: sourceTelegram, MaxBody: 2 << 20,
+		Authorize: a.fromTelegram,
+		Open:      func(_ *http.Request, body []byte) inbox.Envelope { return openUpdate(body) },
+	}))
+	mux.Handle("POST /callback/kie/{generation}/{token}", a.receiver.Handler(inbox.Endpoint{
+		Source: sourceKie, MaxBody: 1 << 20,
+		Authorize: a.fromKie,
+		Verify:    a.signedByKie,
+		Open:      openCallback,
+	}))
+	return mux
+}
+
+func (a *App) fromTelegram(r *http.Request) bool {
+	given := r.Header.Get("X-Telegram-Bot-Api-Secret-Token")
+	return subtle.ConstantTimeCompare([]byte(given), []byte(a.webhookSecret())) == 1
+}
+
+// openUpdate says what an update is without acting on it. What is no update is
+// kept under the hash of its bytes.
+func openUpdate(body []byte) inbox.Envelope {
+	u, err := telegram.Decode(body)
+	if err != nil {
+		return inbox.Envelope{Key: "sha256:" + digest(body), Undecodable: true}
+	}
+	return inbox.Envelope{
+		Key: strconv.FormatInt(u.ID, 10), Lane: strconv.FormatInt(u.UserID(), 10),
+		Queue: u.Queue(), Position: u.ID,
+	}
+}
+
+func digest(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
+// callbackURL is where the provider reports about one generation. Its last part
+// cannot be guessed, since KIE's signature does not cover the body.
+func (a *App) callbackURL(id uuid.UUID) string {
+	if a.cfg.WebhookURL == "" {
+		return ""
+	}
+	return a.cfg.WebhookURL + "/callback/kie/" + id.String() + "/" + a.callbackToken(id)
+}
+
+func (a *App) callbackToken(id uuid.UUID) string {
+	mac := hmac.New(sha256.New, []byte(a.derived("kiosk kie callback")))
+	mac.Write(id[:])
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+func (a *App) fromKie(r *http.Request) bool {
+	id, err := uuid.Parse(r.PathValue("generation"))
+	given := r.PathValue("token")
+	return err == nil && subtle.ConstantTimeCompare([]byte(given), []byte(a.callbackToken(id))) == 1
+}
+
+func (a *App) signedByKie(r *http.Request, body []byte) bool {
+	key := a.cfg.KieHMAC.Reveal()
+	return key == "" || kie.VerifySignature(key, r.Header, kie.CallbackTaskID(body), time.Now())
+}
+
+// openCallback files a callback under its generation. Equal bodies about one
+// generation are one message.
+func openCallback(r *http.Request, body []byte) inbox.Envelope {
+	id := r.PathValue("generation")
+	return inbox.Envelope{Key: id + ":" + digest(body)[:32], Lane: id}
+}

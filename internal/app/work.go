@@ -1,0 +1,176 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/PaulSonOfLars/gotgbot/v2"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"kiosk/internal/bot"
+	"kiosk/internal/generation"
+	"kiosk/internal/inbox"
+	"kiosk/internal/outbox"
+	"kiosk/internal/provider/kie"
+	"kiosk/singleton"
+)
+
+// work is what runs on the ACTIVE instance during one term.
+type work struct {
+	updates   *inbox.Processor
+	callbacks *inbox.Processor
+	outbox    *outbox.Worker
+	gens      *generation.Worker
+}
+
+// work runs one term. It returns when ctx ends and everything has stopped.
+func (a *App) work(ctx context.Context, term *singleton.Term) error {
+	w, err := a.newWork(term)
+	if err != nil {
+		return fmt.Errorf("start the workers: %w", err)
+	}
+	a.setActive(w)
+	defer a.setActive(nil)
+	var running sync.WaitGroup
+	running.Go(func() { w.updates.Run(ctx) })
+	running.Go(func() { w.callbacks.Run(ctx) })
+	running.Go(func() { w.gens.Run(ctx) })
+	running.Go(func() { w.outbox.Run(ctx) })
+	running.Go(func() { inbox.Listen(ctx, a.pool, a.wakeInbox, a.log) })
+	running.Go(func() { a.introduce(ctx) })
+	running.Go(func() { a.receiveUpdates(ctx) })
+	running.Wait()
+	return nil
+}
+
+func (a *App) newWork(term *singleton.Term) (*work, error) {
+	w := &work{}
+	var err error
+	w.outbox, err = outbox.NewWorker(a.pool, term, a.sender, a.log)
+	if err != nil {
+		return nil, err
+	}
+	w.gens, err = generation.NewWorker(a.gens, term, w.outbox.Wake)
+	if err != nil {
+		return nil, err
+	}
+	handled := func() { w.gens.Wake(); w.outbox.Wake() }
+	w.updates, err = inbox.NewProcessor(sourceTelegram, a.pool, term,
+		inbox.Handler{Handle: a.bot.Handle, SetAside: a.bot.SetAside, Handled: handled}, a.log)
+	if err != nil {
+		return nil, err
+	}
+	w.callbacks, err = inbox.NewProcessor(sourceKie, a.pool, term, inbox.Handler{Handle: a.callback, Handled: handled}, a.log)
+	return w, err
+}
+
+// callback hands a provider's callback to its generation. The lane is its id.
+func (a *App) callback(ctx context.Context, tx pgx.Tx, m inbox.Message) error {
+	id, err := uuid.Parse(m.Lane)
+	if err != nil {
+		return fmt.Errorf("read the generation of a callback: %w", err)
+	}
+	return a.gens.Callback(ctx, tx, id, kie.CallbackTaskID(m.Body))
+}
+
+func (a *App) setActive(w *work) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.active = w
+}
+
+func (a *App) wakeInbox() {
+	a.mu.Lock()
+	w := a.active
+	a.mu.Unlock()
+	if w != nil {
+		w.updates.Wake()
+		w.callbacks.Wake()
+	}
+}
+
+// allowedUpdates are the kinds that the bot reads. The list is sent with every
+// registration, because Telegram keeps the previous one otherwise.
+func allowedUpdates() []string { return []string{"message", "callback_query", "my_chat_member"} }
+
+// receiveUpdates registers the webhook, or polls.
+func (a *App) receiveUpdates(ctx context.Context) {
+	if a.cfg.Mode == "webhook" {
+		a.until(ctx, "webhook not registered", func(ctx context.Context) error {
+			_, err := a.api.SetWebhookWithContext(ctx, a.cfg.WebhookURL+telegramPath, &gotgbot.SetWebhookOpts{
+				SecretToken: a.webhookSecret(), AllowedUpdates: allowedUpdates(), MaxConnections: 100,
+			})
+			return err
+		})
+		a.nowServing(ctx)
+		return
+	}
+	a.until(ctx, "webhook not removed for polling", func(ctx context.Context) error {
+		_, err := a.api.DeleteWebhookWithContext(ctx, nil)
+		return err
+	})
+	a.nowServing(ctx)
+	p := inbox.Poller{Fetch: a.fetchUpdates, Receiver: a.receiver, Log: a.log}
+	if err := p.Run(ctx); err != nil {
+		a.log.Error("polling stopped", "error", err.Error())
+	}
+}
+
+// nowServing says that updates can arrive, unless the term ended meanwhile.
+func (a *App) nowServing(ctx context.Context) {
+	if ctx.Err() == nil {
+		a.servingOnce.Do(func() { close(a.serving) })
+	}
+}
+
+// fetchUpdates asks for updates as raw bytes, since they are stored undecoded.
+func (a *App) fetchUpdates(ctx context.Context, offset int64) ([]inbox.Envelope, int64, error) {
+	raw, err := a.api.RequestWithContext(ctx, "getUpdates", map[string]any{
+		"offset": offset, "limit": 100, "timeout": int64(25), "allowed_updates": allowedUpdates(),
+	}, nil)
+	if err != nil {
+		return nil, offset, err
+	}
+	var updates []json.RawMessage
+	if err := json.Unmarshal(raw, &updates); err != nil {
+		return nil, offset, fmt.Errorf("read the updates: %w", err)
+	}
+	var list []inbox.Envelope
+	for _, u := range updates {
+		var id struct {
+			ID int64 `json:"update_id"`
+		}
+		if err := json.Unmarshal(u, &id); err == nil && id.ID >= offset {
+			offset = id.ID + 1
+		}
+		e := openUpdate(u)
+		e.Source, e.Body = sourceTelegram, u
+		list = append(list, e)
+	}
+	return list, offset, nil
+}
+
+// introduce tells Telegram the bot's commands and descriptions.
+func (a *App) introduce(ctx context.Context) {
+	a.until(ctx, "commands not set", func(ctx context.Context) error { return bot.Introduce(ctx, a.api) })
+}
+
+// until repeats a call to Telegram until it works or ctx ends. Trouble is logged
+// when it begins.
+func (a *App) until(ctx context.Context, trouble string, call func(context.Context) error) {
+	for pause := time.Second; ctx.Err() == nil; pause = min(2*pause, time.Minute) {
+		err := call(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		a.log.Warn(trouble, "error", err.Error(), "next_try", pause.String())
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,228 @@
+// Package console is what operators and platforms ask over HTTP: is the process
+// alive, may it get traffic, and how are things.
+//
+// The answers are cheap, call nobody outside the database, and hold no secrets.
+// Readiness does not mean ACTIVE: a PASSIVE instance takes webhooks, and a
+// rolling deploy would wait for ever for a readiness that only the old instance
+// can give away.
+package console
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"kiosk/internal/catalog"
+	"kiosk/internal/generation"
+	"kiosk/internal/inbox"
+	"kiosk/internal/outbox"
+	"kiosk/internal/pg"
+	"kiosk/singleton"
+)
+
+//go:embed sql/ping.sql
+var sqlPing string
+
+// Deps are the parts that the answers are read from; all are required.
+type Deps struct {
+	Version  string
+	LockName string
+	Pool     *pgxpool.Pool
+	Elector  *singleton.Elector
+	Migrator *pg.Migrator
+	Catalog  *catalog.Catalog
+}
+
+// Console answers. It is safe for concurrent use.
+type Console struct {
+	Deps
+	started  time.Time
+	stopping atomic.Bool
+	startup  atomic.Pointer[Startup]
+}
+
+// New checks the parts.
+func New(d Deps) (*Console, error) {
+	if d.Pool == nil || d.Elector == nil || d.Migrator == nil || d.Catalog == nil || d.LockName == "" {
+		return nil, errors.New("console: a part is missing")
+	}
+	c := &Console{Deps: d, started: time.Now()}
+	c.startup.Store(&Startup{})
+	return c, nil
+}
+
+// Stopping makes readiness say no from now on.
+func (c *Console) Stopping() { c.stopping.Store(true) }
+
+// Started publishes how long each phase of the start took.
+func (c *Console) Started(s Startup) { c.startup.Store(&s) }
+
+// Routes adds the pages to mux.
+func (c *Console) Routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	mux.HandleFunc("GET /readyz", c.readyz)
+	mux.HandleFunc("GET /health", c.health)
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the asker may have left
+}
+
+// patience bounds what an answer may wait for the database.
+const patience = 2 * time.Second
+
+func (c *Console) readyz(w http.ResponseWriter, r *http.Request) {
+	s := c.Elector.Status()
+	reason := ""
+	switch {
+	case c.stopping.Load():
+		reason = "stopping"
+	case s.Trouble != "":
+		reason = "the lock is in trouble"
+	case s.State != singleton.Active && s.State != singleton.Passive:
+		reason = "not in the lock's queue yet"
+	}
+	if _, err := c.ping(r.Context()); reason == "" && err != nil {
+		reason = "the database does not answer"
+	}
+	if reason != "" {
+		answer(w, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "reason": reason, "lock": string(s.State)})
+		return
+	}
+	answer(w, http.StatusOK, map[string]string{"status": "ready", "lock": string(s.State)})
+}
+
+func (c *Console) ping(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	start := time.Now()
+	var one int
+	err := c.Pool.QueryRow(ctx, sqlPing).Scan(&one)
+	return time.Since(start), err
+}
+
+// Health is the answer of /health. Its names are a contract with dashboards.
+type Health struct {
+	Status        string           `json:"status"` // ok, degraded, down
+	Version       string           `json:"version"`
+	Instance      string           `json:"instance"`
+	UptimeSeconds float64          `json:"uptime_seconds"`
+	Lock          Lock             `json:"lock"`
+	Migrations    Migrations       `json:"migrations"`
+	Database      Database         `json:"database"`
+	Inbox         inbox.Stats      `json:"inbox"`
+	Outbox        outbox.Stats     `json:"outbox"`
+	Generations   generation.Stats `json:"generations"`
+	Models        Models           `json:"models"`
+	Startup       Startup          `json:"startup_seconds"`
+}
+
+// Lock is the state of the ACTIVE/PASSIVE lock as this instance knows it.
+type Lock struct {
+	State               string     `json:"state"`
+	Mode                string     `json:"mode"`
+	Epoch               int64      `json:"epoch"`
+	Holder              string     `json:"holder"`
+	HeldSeconds         float64    `json:"held_seconds"`
+	HeartbeatAgeSeconds float64    `json:"heartbeat_age_seconds"`
+	Trouble             string     `json:"trouble,omitempty"`
+	Takeovers           Takeovers  `json:"takeovers"`
+	LastTakeover        *time.Time `json:"last_takeover"`
+}
+
+// Takeovers counts by reason.
+type Takeovers struct {
+	Total     int64 `json:"total"`
+	Heartbeat int64 `json:"heartbeat"`
+	Idle      int64 `json:"idle"`
+}
+
+// Migrations compares the database with this binary.
+type Migrations struct {
+	Applied  int  `json:"applied"`
+	Pending  int  `json:"pending"`
+	Verified bool `json:"verified"`
+}
+
+// Database is one round trip.
+type Database struct {
+	OK        bool    `json:"ok"`
+	LatencyMS float64 `json:"latency_ms"`
+}
+
+// Models counts the catalog.
+type Models struct {
+	Enabled int `json:"enabled"`
+	Invalid int `json:"invalid"`
+}
+
+// Startup is how long each phase of the start took, in seconds. Active is zero
+// while the instance has never been ACTIVE.
+type Startup struct {
+	Database   float64 `json:"database"`
+	Migrations float64 `json:"migrations"`
+	HTTP       float64 `json:"http"`
+	Active     float64 `json:"active"`
+	Total      float64 `json:"total"`
+}
+
+func (c *Console) health(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	h := Health{
+		Status: "ok", Version: c.Version, UptimeSeconds: time.Since(c.started).Seconds(),
+		Models: Models{Enabled: len(c.Catalog.List(""))}, Startup: *c.startup.Load(),
+	}
+	c.lock(&h)
+	latency, err := c.ping(ctx)
+	if err != nil {
+		h.Status = "down"
+		answer(w, http.StatusServiceUnavailable, h)
+		return
+	}
+	h.Database = Database{OK: true, LatencyMS: float64(latency.Microseconds()) / 1000}
+	if err := c.read(ctx, &h); err != nil || h.Lock.Trouble != "" || !h.Migrations.Verified || h.Generations.Stuck > 0 {
+		h.Status = "degraded"
+	}
+	answer(w, http.StatusOK, h)
+}
+
+func (c *Console) lock(h *Health) {
+	s := c.Elector.Status()
+	h.Instance = s.Instance
+	h.Lock = Lock{
+		State: string(s.State), Mode: "session", Epoch: s.Epoch, Holder: s.Holder,
+		HeartbeatAgeSeconds: s.HeartbeatAge.Seconds(),
+	}
+	if s.Trouble != "" {
+		h.Lock.Trouble = "the lock's database connection fails; see the log"
+	}
+	if !s.Since.IsZero() {
+		h.Lock.HeldSeconds = time.Since(s.Since).Seconds()
+	}
+}
+
+// read fills in what is in the database.
+func (c *Console) read(ctx context.Context, h *Health) error {
+	var errs [5]error
+	t, err := singleton.ReadTakeovers(ctx, c.Pool, c.LockName)
+	errs[0] = err
+	h.Lock.Takeovers = Takeovers{Total: t.Heartbeat + t.Idle, Heartbeat: t.Heartbeat, Idle: t.Idle}
+	h.Lock.LastTakeover = t.Last
+	h.Migrations.Applied, h.Migrations.Pending, h.Migrations.Verified, errs[1] = c.Migrator.Counts(ctx, c.Pool)
+	h.Inbox, errs[2] = inbox.ReadStats(ctx, c.Pool)
+	h.Outbox, errs[3] = outbox.ReadStats(ctx, c.Pool)
+	h.Generations, errs[4] = generation.ReadStats(ctx, c.Pool)
+	return errors.Join(errs[:]...)
+}

@@ -1,0 +1,78 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// Poller receives by asking instead of by webhook. Messages are stored first
+// and acknowledged by the next question, so none is lost between the two.
+type Poller struct {
+	// Fetch asks for the messages from offset on, waiting for some time when
+	// there are none, and returns them with the offset that acknowledges them.
+	Fetch func(ctx context.Context, offset int64) (messages []Envelope, next int64, err error)
+
+	Receiver *Receiver
+	Log      *slog.Logger
+}
+
+// Run polls until ctx ends. An error is logged when it changes, and pauses.
+func (p *Poller) Run(ctx context.Context) error {
+	if p.Fetch == nil || p.Receiver == nil || p.Log == nil {
+		return errors.New("inbox: a poller needs a way to fetch, a receiver and a log")
+	}
+	var offset int64
+	trouble := ""
+	for ctx.Err() == nil {
+		next, err := p.once(ctx, offset)
+		offset = next
+		if ctx.Err() != nil {
+			return nil
+		}
+		trouble = p.note(trouble, err)
+		if err != nil {
+			pause(ctx, 2*time.Second)
+		}
+	}
+	return nil
+}
+
+// once fetches and stores. The offset moves only over what is stored.
+func (p *Poller) once(ctx context.Context, offset int64) (int64, error) {
+	messages, next, err := p.Fetch(ctx, offset)
+	if err != nil {
+		return offset, err
+	}
+	for _, e := range messages {
+		if err := p.Receiver.Store(ctx, e); err != nil {
+			return offset, err
+		}
+	}
+	return next, nil
+}
+
+func (p *Poller) note(was string, err error) string {
+	now := ""
+	if err != nil {
+		now = err.Error()
+	}
+	switch {
+	case now == was:
+	case now == "":
+		p.Log.Info("polling works again")
+	default:
+		p.Log.Warn("polling fails", "error", now)
+	}
+	return now
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
