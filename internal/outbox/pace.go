@@ -12,7 +12,7 @@ import (
 // short bursts, about thirty a second to all chats together.
 const (
 	chatEvery = time.Second
-	chatBurst = 5
+	chatBurst = 20
 	allPerSec = 28
 )
 

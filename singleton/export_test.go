@@ -1,0 +1,4 @@
+package singleton
+
+// Key lets tests take the lock as another program would.
+func Key(name string) int64 { return key(name) }
