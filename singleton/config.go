@@ -84,6 +84,8 @@ func key(name string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // all 64 bits are the key; its sign has no meaning
 }
 
+// RandomInstance returns a name that no other process has: the host and a random
+// suffix. A host name alone would make two processes on one host the same.
 func RandomInstance() string {
 	host, err := os.Hostname()
 	if err != nil {

@@ -235,11 +235,14 @@ func (e *Elector) demote(t *Term, cause error, finished <-chan error) error {
 	e.cfg.Log.Error("lock lost", "epoch", t.epoch, "instance", e.cfg.Instance, "reason", cause.Error(),
 		"heartbeat_age", t.heartbeatAge().String())
 	select {
-	case <-finished:
+	case err := <-finished:
+		if err != nil && !errors.Is(err, context.Canceled) {
+			e.cfg.Log.Warn("work ended with its term", "epoch", t.epoch, "error", err.Error())
+		}
 	case <-time.After(grace):
 		e.cfg.Log.Error("work ignores the loss of its term; ending the process", "epoch", t.epoch)
 		e.cfg.Exit(3)
-		<-finished
+		<-finished //nolint:errcheck // only tests come here: Exit does not return
 	}
 	e.recordLoss(t, cause)
 	return fmt.Errorf("term %d ended: %w", t.epoch, cause)
@@ -325,9 +328,9 @@ func (e *Elector) note(err error) {
 	was := e.trouble
 	e.trouble = text
 	e.mu.Unlock()
-	switch {
-	case text == was:
-	case text == "":
+	switch text {
+	case was:
+	case "":
 		e.cfg.Log.Info("lock trouble is over", "was", was)
 	default:
 		e.cfg.Log.Warn("lock trouble", "error", text)

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,10 +49,8 @@ func (e *Elector) WaitState(ctx context.Context, states ...State) error {
 		e.mu.Lock()
 		now, changed := e.state, e.changed
 		e.mu.Unlock()
-		for _, s := range states {
-			if s == now {
-				return nil
-			}
+		if slices.Contains(states, now) {
+			return nil
 		}
 		select {
 		case <-changed:

@@ -49,7 +49,7 @@ func devCommand() *cobra.Command {
 
 // The identities of the simulated world. They open nothing but the simulators.
 const (
-	devToken   = "700000000:dev-token-that-only-the-simulator-knows" //nolint:gosec // no secret: the simulator's
+	devToken   = "700000000:dev-token-that-only-the-simulator-knows"
 	devKieKey  = "dev-kie-key"
 	devAdminID = 700000001
 )

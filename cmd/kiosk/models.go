@@ -25,8 +25,7 @@ func modelsCommand() *cobra.Command {
 // defaults where no settings are.
 func pricing() (*catalog.Pricer, string, error) {
 	cfg, err := config()
-	var mistakes *app.ConfigError
-	if errors.As(err, &mistakes) {
+	if mistakes, ok := errors.AsType[*app.ConfigError](err); ok {
 		for _, p := range mistakes.Problems {
 			switch p.Name {
 			case "USD_RATE", "PRICE_MARKUP", "MAX_COST_SHARE", "CURRENCY", "KIOSK_ENV_FILE":

@@ -61,7 +61,7 @@ func command(t *testing.T, env map[string]string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*apptest.Patience)
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, os.Args[0], args...) //nolint:gosec // this very binary
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = []string{beKiosk + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
 	for name, value := range env {
 		cmd.Env = append(cmd.Env, name+"="+value)
@@ -89,7 +89,7 @@ func serve(t *testing.T, env map[string]string, name string) *process {
 		<-p.done
 	})
 	until(t, name+" is ready", func() bool {
-		resp, err := http.Get(p.url + "/readyz") //nolint:noctx // bounded by until
+		resp, err := http.Get(p.url + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -109,7 +109,7 @@ func (p *process) alive() bool {
 }
 
 func (p *process) active() bool {
-	resp, err := http.Get(p.url + "/health") //nolint:noctx // bounded by until
+	resp, err := http.Get(p.url + "/health")
 	if err != nil {
 		return false
 	}

@@ -58,6 +58,9 @@ type App struct {
 	console  *console.Console
 	listener net.Listener
 
+	began   time.Time
+	startup console.Startup
+
 	mu     sync.Mutex
 	active *work // what runs during this instance's term, nil when PASSIVE
 
@@ -99,8 +102,8 @@ func New(ctx context.Context, cfg Config, o Options) (*App, error) {
 		*p.took = time.Since(start).Seconds()
 	}
 	startup.Total = time.Since(begin).Seconds()
+	a.began, a.startup = begin, startup
 	a.console.Started(startup)
-	go a.noteActive(startup, begin)
 	return a, nil
 }
 
@@ -229,15 +232,16 @@ func (a *App) buildChat(models *catalog.Catalog, books *ledger.Ledger) error {
 	return err
 }
 
-// noteActive completes the start-up times once this instance becomes ACTIVE.
-func (a *App) noteActive(s console.Startup, begin time.Time) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+// noteActive completes the start-up times once this instance becomes ACTIVE, which
+// for a PASSIVE one may be days later.
+func (a *App) noteActive(ctx context.Context) {
 	before := time.Now()
-	if a.elector.WaitState(ctx, singleton.Active, singleton.Stopped) == nil && a.elector.Status().State == singleton.Active {
-		s.Active, s.Total = time.Since(before).Seconds(), time.Since(begin).Seconds()
-		a.console.Started(s)
+	if a.elector.WaitState(ctx, singleton.Active) != nil {
+		return
 	}
+	s := a.startup
+	s.Active, s.Total = time.Since(before).Seconds(), time.Since(a.began).Seconds()
+	a.console.Started(s)
 }
 
 // URL returns the address on which the instance listens.
@@ -277,6 +281,8 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopCampaign()
 	elected := make(chan error, 1)
 	background.Go(func() { elected <- a.elector.Run(campaign, a.work) })
+
+	background.Go(func() { a.noteActive(campaign) })
 
 	err := a.waitForEnd(ctx, served, stopCampaign)
 	a.console.Stopping()

@@ -39,9 +39,6 @@ var sqlUserSeen string
 //go:embed sql/user_language.sql
 var sqlUserLanguage string
 
-//go:embed sql/user_language_get.sql
-var sqlUserLanguageGet string
-
 //go:embed sql/user_blocked.sql
 var sqlUserBlocked string
 

@@ -210,8 +210,11 @@ func keepFiles(ctx context.Context, tx pgx.Tx, m outbox.Message, receipt outbox.
 		return err
 	}
 	var files []string
-	if len(receipt) == 0 || json.Unmarshal(receipt, &files) != nil {
-		return nil
+	if len(receipt) == 0 {
+		return nil // the words went out as a link
+	}
+	if err := json.Unmarshal(receipt, &files); err != nil {
+		return fmt.Errorf("read a receipt of our own: %w", err)
 	}
 	for i, id := range files {
 		if id == "" {

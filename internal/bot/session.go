@@ -1,5 +1,7 @@
 package bot
 
+import "maps"
+
 import "kiosk/internal/catalog"
 
 // session is where a person is in the chat, as its row keeps it. It holds data
@@ -28,9 +30,7 @@ func (s session) choose(model string) session {
 // the old one is not touched.
 func (s session) with(field, value string) session {
 	values := make(catalog.Values, len(s.Values)+1)
-	for k, v := range s.Values {
-		values[k] = v
-	}
+	maps.Copy(values, s.Values)
 	values[field] = value
 	s.Values = values
 	return s

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -146,9 +147,7 @@ func (in *Input) checkInteger(v string) error {
 // value in the JSON type that the provider wants, and the model's constants.
 func (m *Model) Request(full Values) (map[string]any, error) {
 	body := make(map[string]any, len(full)+len(m.Constants))
-	for name, v := range m.Constants {
-		body[name] = v
-	}
+	maps.Copy(body, m.Constants)
 	for name, v := range full {
 		in := m.Input(name)
 		if in == nil {

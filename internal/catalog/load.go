@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -197,9 +198,7 @@ func (m *Model) pricedOptions(full Values) []Values {
 		for _, v := range all {
 			for _, o := range options {
 				c := Values{}
-				for k, x := range v {
-					c[k] = x
-				}
+				maps.Copy(c, v)
 				c[in.Name] = o
 				next = append(next, c)
 			}

@@ -3,6 +3,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"strconv"
 	"strings"
@@ -168,9 +169,7 @@ func (m *Model) FromPrice(p *Pricer) (int64, error) {
 		for _, in := range m.Inputs {
 			values[in.Name] = in.Default
 		}
-		for name, v := range t.When {
-			values[name] = v
-		}
+		maps.Copy(values, t.When)
 		n, err := m.quantity(values)
 		if err != nil {
 			return 0, err

@@ -87,8 +87,7 @@ func (e *Error) Unwrap() error { return e.cause }
 // KindOf returns the kind of the outermost classified error in err's chain,
 // and Internal when there is none.
 func KindOf(err error) Kind {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.kind
 	}
 	return Internal

@@ -11,7 +11,7 @@ type Amount int64
 
 // String returns the amount in major units with two decimals: 1850 is "18.50".
 func (a Amount) String() string {
-	sign, n := "", uint64(a)
+	sign, n := "", uint64(a) //nolint:gosec // the sign is taken off below, also of the smallest value
 	if a < 0 {
 		sign, n = "-", -n
 	}

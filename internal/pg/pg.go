@@ -69,8 +69,7 @@ func Open(ctx context.Context, url string, o Options) (*pgxpool.Pool, error) {
 
 // Code returns the SQLSTATE of err, or "" when the server did not send it.
 func Code(err error) string {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code
 	}
 	return ""
@@ -78,8 +77,7 @@ func Code(err error) string {
 
 // Constraint returns the name of the constraint that err says was violated.
 func Constraint(err error) string {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.ConstraintName
 	}
 	return ""

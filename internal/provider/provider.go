@@ -98,8 +98,7 @@ func (e *Error) Error() string {
 
 // AsError returns err as an *Error. What is none counts as an unknown outcome.
 func AsError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Outcome: Unknown, Cause: NoAnswer, Message: err.Error()}

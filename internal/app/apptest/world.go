@@ -27,7 +27,7 @@ const Patience = 40 * time.Second
 
 // Token and the other identities open nothing but the simulators of a test.
 const (
-	Token   = "700000000:test-token-that-only-the-simulator-knows" //nolint:gosec // no secret: the simulator's
+	Token   = "700000000:test-token-that-only-the-simulator-knows"
 	KieKey  = "test-kie-key"
 	HMACKey = "test-hmac-key"
 )
@@ -89,7 +89,7 @@ func (w *World) Settings(base string) map[string]string {
 // updates can reach it. change may adapt its settings.
 func (w *World) Start(limits generation.Limits, change map[string]string) *app.App {
 	w.T.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		w.T.Fatal(err)
 	}

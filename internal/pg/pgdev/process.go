@@ -40,7 +40,7 @@ func launch(cmd *exec.Cmd) (*process, error) {
 		if err != nil {
 			return
 		}
-		cmd.Wait() // its result stays in ProcessState
+		_ = cmd.Wait() // its result stays in ProcessState
 		close(p.exited)
 	}()
 	if err := <-started; err != nil {
@@ -119,7 +119,7 @@ func endStranger(data string, steps ...step) (bool, error) {
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(lines[0]))
 	if err != nil || pid <= 1 || !serves(pid, data) {
-		return false, nil
+		return false, nil //nolint:nilerr // a file without a live process of ours names nobody
 	}
 	for _, s := range steps {
 		if err := syscall.Kill(pid, s.signal); err != nil && !errors.Is(err, syscall.ESRCH) {

@@ -1,6 +1,7 @@
 package kiesim_test
 
 import (
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -56,9 +57,7 @@ func models(t *testing.T) []published {
 func (m published) minimal() map[string]any {
 	in := minimalObject(m.Fields)
 	if len(m.Variants) > 0 {
-		for name, v := range minimalObject(m.Variants[0].Fields) {
-			in[name] = v
-		}
+		maps.Copy(in, minimalObject(m.Variants[0].Fields))
 	}
 	return in
 }
@@ -134,9 +133,7 @@ func TestCheck_RefusesWhatAModelDoesNotTake(t *testing.T) {
 	a := start(t)
 	with := func(base map[string]any, name string, v any) map[string]any {
 		in := map[string]any{}
-		for k, old := range base {
-			in[k] = old
-		}
+		maps.Copy(in, base)
 		in[name] = v
 		return in
 	}

@@ -9,6 +9,7 @@ import (
 	"image/png"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -193,7 +194,7 @@ func (p *painter) caption(img *image.RGBA, sc scene) error {
 			return err
 		}
 		label := wrap(face, p.drawable(sc.label), b.Dx()-2*margin)
-		lines := append(label, wrap(face, shown, b.Dx()-2*margin)...)
+		lines := slices.Concat(label, wrap(face, shown, b.Dx()-2*margin))
 		room := max((b.Dy()*3/5-margin)/face.Metrics().Height.Ceil(), 1)
 		if len(lines) > room && size > 11 {
 			continue
@@ -241,7 +242,7 @@ func wrap(face font.Face, text string, width int) []string {
 	fits := func(s string) bool { return font.MeasureString(face, s).Ceil() <= width }
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if next := strings.TrimSpace(line + " " + word); fits(next) {
 			line = next
 			continue

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -245,10 +246,8 @@ func (s *Server) missesUpload(v any) bool {
 		}
 		return err != nil
 	case []any:
-		for _, item := range v {
-			if s.missesUpload(item) {
-				return true
-			}
+		if slices.ContainsFunc(v, s.missesUpload) {
+			return true
 		}
 	case map[string]any:
 		for _, item := range v {

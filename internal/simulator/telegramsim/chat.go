@@ -68,14 +68,13 @@ func (c *chat) replace(m *Message) {
 	}
 }
 
-func (c *chat) remove(id int64) bool {
+func (c *chat) remove(id int64) {
 	i, ok := c.index(id)
 	if !ok {
-		return false
+		return
 	}
 	c.messages = slices.Delete(c.messages, i, i+1)
 	delete(c.offers, id)
 	delete(c.reactions, id)
 	c.publish(event{Kind: "delete", MessageID: id})
-	return true
 }

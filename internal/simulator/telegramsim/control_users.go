@@ -1,6 +1,7 @@
 package telegramsim
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -92,9 +93,7 @@ func (s *Server) viewOf(id int64) (view, error) {
 		Commands: s.profile.commandsFor(c.user), Reactions: map[int64][]reaction{}, Presses: []Answer{},
 	}
 	v.Bot.FirstName = orDefault(localized(s.profile.Names, language), s.cfg.Name)
-	for message, set := range c.reactions {
-		v.Reactions[message] = set
-	}
+	maps.Copy(v.Reactions, c.reactions)
 	for _, p := range c.presses {
 		if p.AnsweredAt.IsZero() && s.now().Sub(p.PressedAt) < pressLife {
 			v.Presses = append(v.Presses, p.Answer)
@@ -119,6 +118,9 @@ func (s *Server) controlMessages(w http.ResponseWriter, r *http.Request, id int6
 
 // controlSend answers with the message, or with all of them when it made an album.
 func (s *Server) controlSend(w http.ResponseWriter, r *http.Request, id int64) {
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+		r.Header.Set("Content-Type", "application/json") // the other form of this call, whatever a client such as curl calls it
+	}
 	p, err := readParams(w, r)
 	if err != nil {
 		s.fail(w, err)

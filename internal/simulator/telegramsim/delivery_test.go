@@ -2,6 +2,7 @@ package telegramsim_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -20,9 +21,7 @@ func (s *sim) say(userID int64, text string) {
 func (s *sim) hook(b *bot, extra obj) {
 	s.t.Helper()
 	params := obj{"url": b.URL, "secret_token": "s3cret"}
-	for k, v := range extra {
-		params[k] = v
-	}
+	maps.Copy(params, extra)
 	s.must("setWebhook", params, nil)
 }
 

@@ -2,6 +2,7 @@ package telegramsim_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -210,9 +211,7 @@ func TestProfile_CommandsFollowScopeAndLanguage(t *testing.T) {
 	u := s.NewUser("Аня", "ru")
 	set := func(extra obj, command string) {
 		params := obj{"commands": []obj{{"command": command, "description": "d"}}}
-		for k, v := range extra {
-			params[k] = v
-		}
+		maps.Copy(params, extra)
 		s.must("setMyCommands", params, nil)
 	}
 	shown := func() string {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,9 +17,7 @@ import (
 func invoice(chatID int64, change obj) obj {
 	p := obj{"chat_id": chatID, "title": "Credits", "description": "100 credits", "payload": "order-1", "currency": "XTR",
 		"prices": []obj{{"label": "Credits", "amount": 250}}}
-	for k, v := range change {
-		p[k] = v
-	}
+	maps.Copy(p, change)
 	return p
 }
 

@@ -1,1 +1,0 @@
-SELECT language FROM bot_users WHERE id = $1
