@@ -198,9 +198,10 @@ func (e *Elector) hold(ctx context.Context, conn *pgx.Conn, t *Term, work Work) 
 		}
 	}
 	stopBeats()
-	if lostErr := <-lost; lostErr != nil {
-		t.cancel(lostErr)
-		return true, errors.Join(err, lostErr)
+	if cause := <-lost; cause != nil { // at the last moment, when all work had stopped
+		done := make(chan error, 1)
+		done <- nil
+		return err != nil, errors.Join(err, e.demote(t, cause, done))
 	}
 	e.release(conn, t, err)
 	return true, err
