@@ -133,9 +133,7 @@ func (d *devnet) startPostgres(ctx context.Context, o devOptions) error {
 	}
 	d.postgres = server
 	if o.ephemeral {
-		if d.dir, err = os.MkdirTemp("", "kiosk-dev-"); err != nil {
-			return fmt.Errorf("make a folder for dev.env: %w", err)
-		}
+		d.dir = server.Dir() // goes with the server, after a kill at the next start
 	}
 	return createDatabase(ctx, server.URL("postgres"))
 }
@@ -269,9 +267,6 @@ func (d *devnet) stop() error {
 	}
 	if d.postgres != nil {
 		errs = append(errs, d.postgres.Stop())
-		if strings.HasPrefix(filepath.Base(d.dir), "kiosk-dev-") {
-			errs = append(errs, os.RemoveAll(d.dir))
-		}
 	}
 	return errors.Join(errs...)
 }

@@ -82,6 +82,10 @@ func New(cfg Config) (*Server, error) {
 		s.cancel()
 		return nil, fmt.Errorf("telegram simulator: restore %s: %w", cfg.DataDir, err)
 	}
+	if err := s.save(); err != nil { // from now on the snapshot on disk is no longer complete
+		s.cancel()
+		return nil, err
+	}
 	s.tasks.Go(s.dispatch)
 	if cfg.DataDir != "" {
 		s.tasks.Go(s.saveLoop)

@@ -18,6 +18,7 @@ const saveDelay = 200 * time.Millisecond
 // snapshot is the form of state on disk.
 type snapshot struct {
 	Version      int                     `json:"version"`
+	Complete     bool                    `json:"complete"` // written by Close: nothing happened after it
 	Chats        []chatSnapshot          `json:"chats"`
 	Files        []*file                 `json:"files"`
 	LastFile     int                     `json:"last_file"`
@@ -88,7 +89,7 @@ func (s *Server) takeSnapshot() snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := snapshot{
-		Version: snapshotVersion, LastFile: s.lastFile, Webhook: s.webhook, LastUpdateID: s.lastUpdateID,
+		Version: snapshotVersion, Complete: s.closed, LastFile: s.lastFile, Webhook: s.webhook, LastUpdateID: s.lastUpdateID,
 		Stars: slices.Clone(s.stars), Links: maps.Clone(s.links), Profile: s.profile.clone(),
 		Files: slices.Collect(maps.Values(s.files)),
 	}
@@ -130,6 +131,9 @@ func (s *Server) restore() error {
 		s.pointWebhookLocked(s.webhook)
 		return nil
 	}
+	if !in.Complete {
+		in.skipIDs()
+	}
 	s.lastFile, s.lastUpdateID, s.stars = in.LastFile, in.LastUpdateID, in.Stars
 	maps.Copy(s.links, in.Links)
 	s.profile = in.Profile
@@ -149,6 +153,18 @@ func (s *Server) restore() error {
 	}
 	s.pointWebhookLocked(in.Webhook)
 	return nil
+}
+
+// skipIDs leaves out the numbers that a process may have given away between this
+// snapshot and its sudden end: an id that came twice would make a bot take
+// something new for a repetition.
+func (in *snapshot) skipIDs() {
+	const unsaved = 1000
+	in.LastUpdateID += unsaved
+	in.LastFile += unsaved
+	for i := range in.Chats {
+		in.Chats[i].LastID += unsaved
+	}
 }
 
 // loadSnapshot returns nil when there is none.
