@@ -27,7 +27,7 @@ type Secret string
 // Reveal returns the secret itself.
 func (s Secret) Reveal() string { return string(s) }
 
-// String hides the secret from fmt.
+// String hides the secret.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
@@ -35,8 +35,8 @@ func (s Secret) String() string {
 	return "***"
 }
 
-// GoString hides the secret from %#v.
-func (s Secret) GoString() string { return s.String() }
+// Format hides the secret from every verb of fmt.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) } // fmt keeps its own errors
 
 // LogValue hides the secret from slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
@@ -48,7 +48,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // .env.example and `kiosk env` are made from them.
 type Config struct {
 	BotToken   Secret `env:"TELEGRAM_BOT_TOKEN" required:"yes" example:"123456:ABC-DEF" desc:"the bot's token from @BotFather"`
-	Database   Secret `env:"DATABASE_URL" required:"yes" example:"postgres://kiosk:secret@db:5432/kiosk" desc:"PostgreSQL 14 or newer"`
+	Database   Secret `env:"DATABASE_URL" required:"yes" example:"postgres://kiosk:secret@db:5432/kiosk" desc:"PostgreSQL 15 or newer"`
 	KieKey     Secret `env:"KIE_API_KEY" required:"yes" example:"kie-key" desc:"API key of KIE.ai"`
 	AdminIDs   string `env:"ADMIN_IDS" required:"yes" example:"700000001" desc:"Telegram ids of the operators, separated by commas; ADMIN_ID is accepted for one"`
 	Mode       string `env:"BOT_MODE" envDefault:"webhook" desc:"webhook, or polling (no public address needed; only the ACTIVE instance polls)"`
@@ -123,7 +123,12 @@ func LoadConfig(getenv Getenv) (Config, error) {
 	fallback(values, "ADMIN_IDS", "ADMIN_ID")
 	fallback(values, "WEBHOOK_BASE_URL", "RENDER_EXTERNAL_URL")
 	problems := parseProblems(env.ParseWithOptions(&c, env.Options{Environment: values}))
-	problems = append(problems, c.problems()...)
+	c.WebhookURL = strings.TrimRight(c.WebhookURL, "/")
+	for _, p := range c.problems() {
+		if !slices.ContainsFunc(problems, func(q Problem) bool { return q.Name == p.Name }) { // one that was not read is not judged
+			problems = append(problems, p)
+		}
+	}
 	if len(problems) > 0 {
 		return c, &ConfigError{problems}
 	}
@@ -202,7 +207,9 @@ func (c Config) problems() []Problem {
 		add("ADMIN_IDS", "%s", err)
 	}
 	list = append(list, c.addressProblems()...)
-	if c.StaleHeartbeat <= 0 || singleton.CheckTimers(c.heartbeat(), c.stale()) != nil {
+	if c.Heartbeat < 1 {
+		add("LOCK_HEARTBEAT_SECONDS", "want at least 1")
+	} else if singleton.CheckTimers(c.heartbeat(), c.stale()) != nil {
 		add("LOCK_STALE_HEARTBEAT_SECONDS", "2 x LOCK_HEARTBEAT_SECONDS (%d) must not exceed 0.6 x it (%.1f): two renewals must fit before the holder gives up; write at least %d",
 			2*c.Heartbeat, 0.6*float64(c.StaleHeartbeat), (2*c.Heartbeat*10+5)/6)
 	}
@@ -210,11 +217,14 @@ func (c Config) problems() []Problem {
 		add("SHUTDOWN_TIMEOUT_SECONDS", "want at least 1")
 	}
 	if _, err := ledger.New(c.Currency); err != nil {
-		add("CURRENCY", "%s", err)
+		add("CURRENCY", "%s", advice(err))
 	}
-	if _, err := catalog.NewPricer(c.Rate, c.Markup, c.MaxShare); err != nil {
-		name, text, _ := strings.Cut(err.Error(), " ")
-		add(name, "%s", text)
+	for _, p := range []struct{ name, rate, markup, share string }{
+		{"USD_RATE", c.Rate, "1", "1"}, {"PRICE_MARKUP", "1", c.Markup, "1"}, {"MAX_COST_SHARE", "1", "1", c.MaxShare},
+	} {
+		if _, err := catalog.NewPricer(p.rate, p.markup, p.share); err != nil {
+			add(p.name, "%s", advice(err))
+		}
 	}
 	if _, err := minor(c.Welcome); err != nil {
 		add("WELCOME_CREDIT", "%s", err)
@@ -231,6 +241,13 @@ func (c Config) problems() []Problem {
 	return list
 }
 
+// advice returns the end of an error, which says what to write, without the
+// value that the error quotes before: it may be a secret in the wrong place.
+func advice(err error) string {
+	text := err.Error()
+	return strings.TrimSpace(text[strings.LastIndexByte(text, ':')+1:])
+}
+
 func (c Config) addressProblems() []Problem {
 	var list []Problem
 	if c.Mode != "webhook" && c.Mode != "polling" {
@@ -239,14 +256,17 @@ func (c Config) addressProblems() []Problem {
 	if c.Mode == "webhook" && !publicOrLoopback(c.WebhookURL) {
 		list = append(list, Problem{"WEBHOOK_BASE_URL", "want the public https address of this service, such as https://bot.example.com; or set BOT_MODE=polling"})
 	}
-	for name, address := range map[string]string{"TELEGRAM_API_URL": c.TelegramURL, "KIE_API_URL": c.KieURL} {
-		if u, err := url.Parse(address); err != nil || u.Host == "" {
-			list = append(list, Problem{name, "want a URL such as https://api.example.com"})
+	for _, s := range []struct{ name, address string }{{"TELEGRAM_API_URL", c.TelegramURL}, {"KIE_API_URL", c.KieURL}} {
+		if u, err := url.Parse(s.address); err != nil || u.Host == "" {
+			list = append(list, Problem{s.name, "want a URL such as https://api.example.com"})
 		}
 	}
-	for name, s := range map[string]Secret{"DATABASE_URL": c.Database, "DATABASE_MIGRATE_URL": c.MigrateURL, "LOCK_DATABASE_URL": c.LockURL} {
-		if s != "" && !strings.HasPrefix(s.Reveal(), "postgres://") && !strings.HasPrefix(s.Reveal(), "postgresql://") {
-			list = append(list, Problem{name, "want a URL that begins with postgres://"})
+	for _, s := range []struct {
+		name string
+		url  Secret
+	}{{"DATABASE_URL", c.Database}, {"DATABASE_MIGRATE_URL", c.MigrateURL}, {"LOCK_DATABASE_URL", c.LockURL}} {
+		if s.url != "" && !strings.HasPrefix(s.url.Reveal(), "postgres://") && !strings.HasPrefix(s.url.Reveal(), "postgresql://") {
+			list = append(list, Problem{s.name, "want a URL that begins with postgres://"})
 		}
 	}
 	return list
