@@ -199,6 +199,7 @@ func (d *devnet) settings(bot string) map[string]string {
 		"DATABASE_URL":       d.postgres.URL("kiosk"),
 		"KIE_API_KEY":        devKieKey,
 		"KIE_API_URL":        d.simURL() + "/kie",
+		"KIE_UPLOAD_URL":     d.simURL() + "/kie",
 		"ADMIN_IDS":          fmt.Sprint(devAdminID),
 		"WEBHOOK_BASE_URL":   "http://" + bot,
 		"WELCOME_CREDIT":     "100",

@@ -15,9 +15,9 @@ import (
 )
 
 func modelsCommand() *cobra.Command {
-	c := &cobra.Command{Use: "models", Short: "List, show and validate the models", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "models", Short: "List, show, validate and request models", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
-	c.AddCommand(modelsListCommand(), modelsShowCommand(), modelsValidateCommand())
+	c.AddCommand(modelsListCommand(), modelsShowCommand(), modelsValidateCommand(), modelsRequestCommand())
 	return c
 }
 

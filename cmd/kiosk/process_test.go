@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -288,6 +289,38 @@ func TestServe_StopHandsOver(t *testing.T) {
 	err := pgtest.Pool(t, w.Database).QueryRow(t.Context(), `SELECT string_agg(kind, ',' ORDER BY id) FROM singleton_event`).Scan(&kinds)
 	if err != nil || kinds != "acquired,released,acquired" {
 		t.Errorf("history %s, %v", kinds, err)
+	}
+}
+
+func TestModelsRequest_PrintsTheBodyOrSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		`{"model":"z-image","input":{"prompt":"a cat"}}`:                                                        `{"model":"z-image","input":{"aspect_ratio":"1:1","nsfw_checker":true,"prompt":"a cat"}}`,
+		`{"model":"google/nano-banana-edit","input":{"prompt":"x","image_urls":["https://a/1","https://a/2"]}}`: `{"model":"google/nano-banana-edit","input":{"aspect_ratio":"auto","image_urls":["https://a/1","https://a/2"],"prompt":"x"}}`,
+		`{"model":"kling-2.6/image-to-video","input":{"prompt":"x","image_urls":["https://a/1"],"sound":true}}`: `{"model":"kling-2.6/image-to-video","input":{"duration":"5","image_urls":["https://a/1"],"prompt":"x","sound":true}}`,
+		`{"model":"kling-2.6/image-to-video","input":{"prompt":"x","image_urls":"https://a/1"}}`:                "!image_urls",
+		`{"model":"z-image","input":{}}`:                                  "!prompt is required",
+		`{"model":"z-image","input":{"prompt":5}}`:                        "!wrong JSON type",
+		`{"model":"z-image","input":{"prompt":"x","aspect_ratio":"9:1"}}`: "!aspect_ratio is none of the options",
+		`{"model":"z-image","input":{"prompt":"x","speed":"1"}}`:          "!no input \"speed\"",
+		`{"model":"z-image","input":{"prompt":"x","nsfw_checker":false}}`: "!always true",
+		`{"model":"nothing","input":{}}`:                                  "!models list",
+		`{"prompt":"x"}`:                                                  "!unknown field",
+		`[`:                                                               "!read the body",
+	} {
+		cmd := command(t, nil, "models", "request")
+		cmd.Stdin = strings.NewReader(in)
+		out, err := cmd.CombinedOutput()
+		if text, refused := strings.CutPrefix(want, "!"); refused {
+			if err == nil || !strings.Contains(string(out), text) {
+				t.Errorf("%s: %v %s, want a refusal with %q", in, err, out, text)
+			}
+			continue
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, out); err != nil || compact.String() != want {
+			t.Errorf("%s: %s, want %s", in, out, want)
+		}
 	}
 }
 

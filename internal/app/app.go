@@ -185,15 +185,16 @@ func (a *App) buildRooms() error {
 	if err != nil {
 		return err
 	}
-	kieClient, err := kie.New(a.cfg.KieURL, a.cfg.KieKey.Reveal())
+	kieClient, err := kie.New(a.cfg.KieURL, a.cfg.KieKey.Reveal(), kie.UploadURL(a.cfg.KieUploadURL))
 	if err != nil {
 		return err
 	}
 	a.gens, err = generation.New(generation.Deps{
 		Pool: a.pool, Catalog: models, Pricer: pricer, Ledger: books,
 		Providers:   map[string]provider.Provider{"kie": kieClient},
-		CallbackURL: a.callbackURL, Downloader: provider.NewDownloader(a.cfg.KieURL, a.cfg.TelegramURL),
-		Limits: a.limits, Log: a.log,
+		CallbackURL: a.callbackURL, OpenFile: a.openFile,
+		Downloader: provider.NewDownloader(a.cfg.KieURL, a.cfg.KieUploadURL, a.cfg.TelegramURL),
+		Limits:     a.limits, Log: a.log,
 	})
 	if err != nil {
 		return err

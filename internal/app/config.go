@@ -59,6 +59,7 @@ type Config struct {
 	WebhookSecret Secret `env:"TELEGRAM_WEBHOOK_SECRET" desc:"what Telegram sends with every update; derived from the token when empty"`
 	TelegramURL   string `env:"TELEGRAM_API_URL" envDefault:"https://api.telegram.org" desc:"another Bot API server"`
 	KieURL        string `env:"KIE_API_URL" envDefault:"https://api.kie.ai" desc:"another KIE server"`
+	KieUploadURL  string `env:"KIE_UPLOAD_URL" envDefault:"https://kieai.redpandaai.co" desc:"another KIE upload server"`
 	KieHMAC       Secret `env:"KIE_WEBHOOK_HMAC_KEY" desc:"webhookHmacKey of your KIE settings; callbacks are checked when it is set"`
 
 	Port   int    `env:"PORT" envDefault:"8080" desc:"port of the HTTP server"`
@@ -125,7 +126,7 @@ func LoadConfig(getenv Getenv) (Config, error) {
 	problems := parseProblems(env.ParseWithOptions(&c, env.Options{Environment: values}))
 	c.WebhookURL = strings.TrimRight(c.WebhookURL, "/")
 	for _, p := range c.problems() {
-		if !slices.ContainsFunc(problems, func(q Problem) bool { return q.Name == p.Name }) { // one that was not read is not judged
+		if !slices.ContainsFunc(problems, func(q Problem) bool { return q.Name == p.Name }) { // the first mistake of a setting explains the others
 			problems = append(problems, p)
 		}
 	}
@@ -203,7 +204,7 @@ func (c Config) problems() []Problem {
 			add(s.Name, "is required: %s", s.Desc)
 		}
 	}
-	if _, err := c.Admins(); err != nil && c.AdminIDs != "" {
+	if _, err := c.Admins(); err != nil {
 		add("ADMIN_IDS", "%s", err)
 	}
 	list = append(list, c.addressProblems()...)
@@ -256,7 +257,7 @@ func (c Config) addressProblems() []Problem {
 	if c.Mode == "webhook" && !publicOrLoopback(c.WebhookURL) {
 		list = append(list, Problem{"WEBHOOK_BASE_URL", "want the public https address of this service, such as https://bot.example.com; or set BOT_MODE=polling"})
 	}
-	for _, s := range []struct{ name, address string }{{"TELEGRAM_API_URL", c.TelegramURL}, {"KIE_API_URL", c.KieURL}} {
+	for _, s := range []struct{ name, address string }{{"TELEGRAM_API_URL", c.TelegramURL}, {"KIE_API_URL", c.KieURL}, {"KIE_UPLOAD_URL", c.KieUploadURL}} {
 		if u, err := url.Parse(s.address); err != nil || u.Host == "" {
 			list = append(list, Problem{s.name, "want a URL such as https://api.example.com"})
 		}

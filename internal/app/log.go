@@ -5,27 +5,30 @@ import (
 	"log/slog"
 	"os"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/term"
 )
 
 // tokenShape matches a bot token wherever it stands.
-const tokenShape = `\d{6,}:[A-Za-z0-9_-]{30,}` //nolint:gosec // a pattern, no credential
+const tokenShape = `\d{6,}:[A-Za-z0-9_-]{30,}`
 
 // NewLog returns the program's log. As a last line of defence it replaces every
-// secret of the settings, and everything that looks like a bot token, in every
-// text that it writes.
+// secret of the settings, and everything that looks like a bot token, in all that
+// it writes.
 func NewLog(w io.Writer, c Config) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		level = slog.LevelInfo
 	}
-	o := &slog.HandlerOptions{Level: level, ReplaceAttr: redactor(c.secrets())}
+	o := &slog.HandlerOptions{Level: level}
+	clean := newRedactor(w, c.secrets())
 	if c.LogFormat == "text" || c.LogFormat == "" && isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, o))
+		return slog.New(slog.NewTextHandler(clean, o))
 	}
-	return slog.New(slog.NewJSONHandler(w, o))
+	return slog.New(slog.NewJSONHandler(clean, o))
 }
 
 func isTerminal(w io.Writer) bool {
@@ -33,24 +36,33 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-func redactor(secrets []string) func([]string, slog.Attr) slog.Attr {
-	token := regexp.MustCompile(tokenShape)
-	clean := func(s string) string {
-		for _, secret := range secrets {
-			s = strings.ReplaceAll(s, secret, "***")
-		}
-		return token.ReplaceAllString(s, "***")
+// redactor hides secrets in what passes through it. The handlers of slog write
+// each record at once, so no secret is cut in two.
+type redactor struct {
+	to      io.Writer
+	secrets *strings.Replacer
+	token   *regexp.Regexp
+}
+
+func newRedactor(w io.Writer, secrets []string) redactor {
+	var forms []string
+	for _, s := range secrets {
+		quoted := strconv.Quote(s)
+		forms = append(forms, s, quoted[1:len(quoted)-1]) // as both formats write quotes and backslashes
 	}
-	return func(_ []string, a slog.Attr) slog.Attr {
-		switch v := a.Value.Resolve(); v.Kind() {
-		case slog.KindString:
-			a.Value = slog.StringValue(clean(v.String()))
-		case slog.KindAny:
-			if err, ok := v.Any().(error); ok {
-				a.Value = slog.StringValue(clean(err.Error()))
-			}
-		default:
-		}
-		return a
+	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) }) // one may begin another
+	pairs := make([]string, 0, 2*len(forms))
+	for _, f := range forms {
+		pairs = append(pairs, f, "***")
 	}
+	return redactor{w, strings.NewReplacer(pairs...), regexp.MustCompile(tokenShape)}
+}
+
+// Write passes p on without secrets.
+func (r redactor) Write(p []byte) (int, error) {
+	clean := r.token.ReplaceAllString(r.secrets.Replace(string(p)), "***")
+	if _, err := io.WriteString(r.to, clean); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +16,9 @@ import (
 	"kiosk/internal/generation"
 	"kiosk/internal/inbox"
 	"kiosk/internal/outbox"
+	"kiosk/internal/provider"
 	"kiosk/internal/provider/kie"
+	"kiosk/internal/telegram"
 	"kiosk/singleton"
 )
 
@@ -75,6 +78,22 @@ func (a *App) callback(ctx context.Context, tx pgx.Tx, m inbox.Message) error {
 		return fmt.Errorf("read the generation of a callback: %w", err)
 	}
 	return a.gens.Callback(ctx, tx, id, kie.CallbackTaskID(m.Body))
+}
+
+// openFile opens what a person has sent to the bot, for its way to the provider.
+func (a *App) openFile(ctx context.Context, reference string) (*provider.File, error) {
+	id, ok := strings.CutPrefix(reference, bot.FilePrefix)
+	if !ok {
+		return nil, &provider.Error{Cause: provider.BadInput, Message: "the order names a file that nobody sent"}
+	}
+	body, name, err := telegram.Download(ctx, a.api, id)
+	switch {
+	case err == nil:
+		return &provider.File{Body: body, Name: name, Size: -1}, nil
+	case telegram.OutcomeOf(err) == telegram.Refused && telegram.RetryAfter(err) == 0:
+		return nil, &provider.Error{Cause: provider.BadInput, Message: err.Error()}
+	}
+	return nil, &provider.Error{Cause: provider.Unreachable, Message: err.Error(), After: max(telegram.RetryAfter(err), 5*time.Second)}
 }
 
 func (a *App) setActive(w *work) {

@@ -128,9 +128,12 @@ func (b *Bot) SetAside(ctx context.Context, tx pgx.Tx, m inbox.Message) error {
 	return nil
 }
 
+// FilePrefix begins the references by which orders name files that people sent.
+const FilePrefix = "tg:"
+
 func messageEvent(m *telegram.Message) event {
 	if m.Text == "" {
-		return event{kind: media}
+		return event{kind: media, text: m.Caption, group: m.MediaGroupID, file: attached(m)}
 	}
 	if name, ok := strings.CutPrefix(m.Text, "/"); ok {
 		name, _, _ = strings.Cut(name, " ")
@@ -138,6 +141,34 @@ func messageEvent(m *telegram.Message) event {
 		return event{kind: command, text: strings.ToLower(name)}
 	}
 	return event{kind: typed, text: m.Text}
+}
+
+// attached finds the file of a message. A picture sent as a document counts.
+func attached(m *telegram.Message) attachment {
+	pick := func(kind catalog.Type, f *telegram.File) attachment {
+		return attachment{kind: kind, ref: FilePrefix + f.ID, size: f.Size}
+	}
+	switch {
+	case len(m.Photo) > 0:
+		return pick(catalog.TypeImage, &m.Photo[len(m.Photo)-1]) // sizes come in growing order
+	case m.Video != nil:
+		return pick(catalog.TypeVideo, m.Video)
+	case m.Audio != nil:
+		return pick(catalog.TypeAudio, m.Audio)
+	case m.Voice != nil:
+		return pick(catalog.TypeAudio, m.Voice)
+	case m.Document == nil:
+		return attachment{}
+	}
+	switch family, _, _ := strings.Cut(m.Document.MimeType, "/"); family {
+	case "image":
+		return pick(catalog.TypeImage, m.Document)
+	case "video":
+		return pick(catalog.TypeVideo, m.Document)
+	case "audio":
+		return pick(catalog.TypeAudio, m.Document)
+	}
+	return attachment{}
 }
 
 func (b *Bot) pressed(ctx context.Context, tx pgx.Tx, c *telegram.Callback) error {
@@ -270,7 +301,11 @@ func (t *turn) screenDraft(e show) outbox.Draft {
 	if t.e.messageID != 0 && !e.fresh {
 		return outbox.Draft{ChatID: t.chat, Kind: kindEdit, Args: screenArgs{screen: e.screen, MessageID: t.e.messageID}}
 	}
-	return outbox.Draft{ChatID: t.chat, Kind: kindMessage, Args: screenArgs{screen: e.screen}}
+	d := outbox.Draft{ChatID: t.chat, Kind: kindMessage, Args: screenArgs{screen: e.screen}}
+	if e.album != "" {
+		d.Key, d.Gather = fmt.Sprintf("album:%d:%s", t.chat, e.album), time.Second
+	}
+	return d
 }
 
 func answerDraft(chat int64, pressID string, a answer) outbox.Draft {

@@ -54,8 +54,13 @@ func (r rendering) progress(stage generation.Stage) (screen, bool) {
 	return screen{}, false
 }
 
-func (r rendering) done(balance ledger.Amount) screen {
-	return screen{Text: r.t.Done(r.title, r.charged(), r.money(balance))}
+// done ends the progress. An album carries no buttons, so they stand here.
+func (r rendering) done(balance ledger.Amount, files int) screen {
+	sc := screen{Text: r.t.Done(r.title, r.charged(), r.money(balance))}
+	if files > 1 {
+		sc.Keys = r.resultKeys()
+	}
+	return sc
 }
 
 func (r rendering) apology() screen {

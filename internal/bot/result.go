@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/PaulSonOfLars/gotgbot/v2"
 
@@ -25,17 +26,16 @@ func (s *Sender) result(ctx context.Context, r rendering) (outbox.Receipt, error
 	if len(files) == 0 {
 		return nil, fmt.Errorf("%w: generation %s has no files", outbox.ErrUnsendable, r.g.ID)
 	}
-	ids := make([]string, len(files))
-	for i, f := range files {
-		last := i == len(files)-1
-		ids[i], err = s.file(ctx, r, f, last)
-		if err != nil && i > 0 {
-			// Earlier files have arrived; repeating all of them would send those twice.
-			return nil, &telegram.Error{Method: "result", Outcome: telegram.Unknown, Description: err.Error()}
-		}
-		if err != nil {
-			return nil, err
-		}
+	var ids []string
+	if len(files) == 1 {
+		var id string
+		id, err = s.file(ctx, r, files[0])
+		ids = []string{id}
+	} else {
+		ids, err = s.album(ctx, r, files)
+	}
+	if err != nil {
+		return nil, err
 	}
 	receipt, err := json.Marshal(ids)
 	if err != nil {
@@ -44,12 +44,9 @@ func (s *Sender) result(ctx context.Context, r rendering) (outbox.Receipt, error
 	return outbox.Receipt(receipt), nil
 }
 
-// file sends one file. Only the last one of a generation carries words and buttons.
-func (s *Sender) file(ctx context.Context, r rendering, f generation.Result, last bool) (string, error) {
-	c := card{chat: r.g.ChatID, kind: f.Kind}
-	if last {
-		c.caption, c.keys = r.caption(), r.resultKeys()
-	}
+// file sends a single result with its words and buttons.
+func (s *Sender) file(ctx context.Context, r rendering, f generation.Result) (string, error) {
+	c := card{chat: r.g.ChatID, kind: f.Kind, caption: r.caption(), keys: r.resultKeys()}
 	if f.FileID != "" {
 		return s.send(ctx, c, gotgbot.InputFileByID(f.FileID))
 	}
@@ -62,13 +59,27 @@ func (s *Sender) file(ctx context.Context, r rendering, f generation.Result, las
 		c.kind = "file"
 		id, err = s.upload(ctx, c, f)
 	}
-	if err == nil || telegram.OutcomeOf(err) == telegram.Unknown && !errors.Is(err, errDownload) {
+	if err == nil || !linkable(err) {
 		return id, err
 	}
-	if telegram.IsBlocked(err) || telegram.RetryAfter(err) > 0 {
-		return "", err
+	return "", s.links(ctx, r, []generation.Result{f})
+}
+
+// linkable reports that a file cannot be sent in any way, and that nothing is
+// known to be under way: a link is what is left.
+func linkable(err error) bool {
+	if errors.Is(err, errDownload) {
+		return true
 	}
-	return "", s.message(ctx, c.chat, screen{Text: r.t.Link(r.title, esc(f.URL)), Keys: r.resultKeys()})
+	return telegram.OutcomeOf(err) == telegram.Refused && !telegram.IsBlocked(err) && telegram.RetryAfter(err) == 0
+}
+
+func (s *Sender) links(ctx context.Context, r rendering, files []generation.Result) error {
+	var texts []string
+	for _, f := range files {
+		texts = append(texts, r.t.Link(r.title, esc(f.URL)))
+	}
+	return s.message(ctx, r.g.ChatID, screen{Text: strings.Join(texts, "\n"), Keys: r.resultKeys()})
 }
 
 var errDownload = errors.New("the result could not be downloaded")
@@ -94,29 +105,20 @@ type card struct {
 func (s *Sender) send(ctx context.Context, c card, file gotgbot.InputFileOrString) (string, error) {
 	markup := keyboard(c.keys)
 	const html = gotgbot.ParseModeHTML
+	var m *gotgbot.Message
+	var err error
 	switch c.kind {
 	case "image":
-		m, err := s.api.SendPhotoWithContext(ctx, c.chat, file, &gotgbot.SendPhotoOpts{Caption: c.caption, ParseMode: html, ReplyMarkup: markup})
-		if err != nil || len(m.Photo) == 0 {
-			return "", err
-		}
-		return m.Photo[len(m.Photo)-1].FileId, nil
+		m, err = s.api.SendPhotoWithContext(ctx, c.chat, file, &gotgbot.SendPhotoOpts{Caption: c.caption, ParseMode: html, ReplyMarkup: markup})
 	case "video":
-		m, err := s.api.SendVideoWithContext(ctx, c.chat, file, &gotgbot.SendVideoOpts{Caption: c.caption, ParseMode: html, ReplyMarkup: markup, SupportsStreaming: true})
-		if err != nil || m.Video == nil {
-			return "", err
-		}
-		return m.Video.FileId, nil
+		m, err = s.api.SendVideoWithContext(ctx, c.chat, file, &gotgbot.SendVideoOpts{Caption: c.caption, ParseMode: html, ReplyMarkup: markup, SupportsStreaming: true})
 	case "audio":
-		m, err := s.api.SendAudioWithContext(ctx, c.chat, file, &gotgbot.SendAudioOpts{Caption: c.caption, ParseMode: html, ReplyMarkup: markup})
-		if err != nil || m.Audio == nil {
-			return "", err
-		}
-		return m.Audio.FileId, nil
+		m, err = s.api.SendAudioWithContext(ctx, c.chat, file, &gotgbot.SendAudioOpts{Caption: c.caption, ParseMode: html, ReplyMarkup: markup})
+	default:
+		m, err = s.api.SendDocumentWithContext(ctx, c.chat, file, &gotgbot.SendDocumentOpts{Caption: c.caption, ParseMode: html, ReplyMarkup: markup})
 	}
-	m, err := s.api.SendDocumentWithContext(ctx, c.chat, file, &gotgbot.SendDocumentOpts{Caption: c.caption, ParseMode: html, ReplyMarkup: markup})
-	if err != nil || m.Document == nil {
+	if err != nil {
 		return "", err
 	}
-	return m.Document.FileId, nil
+	return fileID(m), nil
 }

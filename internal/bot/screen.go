@@ -37,7 +37,7 @@ func (sc screens) handle(v view, s session, e event) (session, []effect) {
 		return sc.typed(v, s, e.text)
 	case media:
 	}
-	return s, []effect{show{screen: screen{Text: v.t.OnlyText, Keys: sc.homeKeys(v)}, fresh: true}}
+	return sc.sent(v, s, e)
 }
 
 func (sc screens) command(v view, s session, name string) (session, []effect) {
@@ -80,7 +80,7 @@ func (sc screens) press(v view, s session, raw string) (session, []effect) {
 		return s, []effect{show{screen: sc.models(v, catalog.Category(arg))}}
 	case "model":
 		return sc.chosen(v, s, arg)
-	case "opt", "set", "card", "go":
+	case "opt", "set", "card", "go", "drop":
 		return sc.draftPress(v, s, parts[1], arg)
 	case "cancel":
 		return s.forget(), []effect{answer{text: v.t.Cancelled}, show{screen: sc.home(v)}}

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"fmt"
 	"strconv"
 
 	"kiosk/internal/catalog"
@@ -22,6 +23,22 @@ func (sc screens) models(v view, c catalog.Category) screen {
 	return screen{Text: text, Keys: append(keys, []key{{Text: v.t.ButtonBack, Data: data("home")}})}
 }
 
+// ask says what to send next for a field.
+func (v view) ask(m *catalog.Model, in *catalog.Input) string {
+	label := esc(in.Label.In(v.t.Code))
+	switch {
+	case in.Type == catalog.TypeImage && in.MaxItems == 1:
+		return v.t.AskPicture
+	case in.Type == catalog.TypeImage:
+		return v.t.AskPictures(strconv.Itoa(in.MaxItems))
+	case in.Type.IsFile():
+		return v.t.AskFile(label)
+	case m.ResultKind() == "audio", m.FileInput(catalog.TypeImage) != nil:
+		return v.t.AskText(label, strconv.Itoa(in.MaxLength))
+	}
+	return v.t.AskPrompt(strconv.Itoa(in.MaxLength))
+}
+
 // fromPrice is the price at default options with a word before it when options change it.
 func (sc screens) fromPrice(v view, m *catalog.Model) (string, error) {
 	q, err := sc.prices.QuoteWith(m.ID, exampleValues(m), v.freeLeft)
@@ -34,13 +51,12 @@ func (sc screens) fromPrice(v view, m *catalog.Model) (string, error) {
 	return v.t.FromPrice(v.priceText(int64(q.Price))), nil
 }
 
-// exampleValues are the model's defaults with its example's prompt: an order
-// that can be priced before anything was typed.
+// exampleValues are the values of the model's example: an order that can be
+// priced before anything was typed or sent.
 func exampleValues(m *catalog.Model) catalog.Values {
 	values := catalog.Values{}
-	prompt := m.Prompt()
-	if text, ok := m.Example[prompt.Name].(string); ok {
-		values[prompt.Name] = text
+	for name, v := range m.Example {
+		values[name] = fmt.Sprint(v)
 	}
 	return values
 }
@@ -72,9 +88,8 @@ func (sc screens) model(v view, m *catalog.Model) screen {
 	case len(m.Price.Tiers) > 1 || m.Price.Quantity != "":
 		price = v.t.Price(v.t.FromPrice(v.money(int64(q.Price))))
 	}
-	limit := strconv.Itoa(m.Prompt().MaxLength)
 	return screen{
-		Text: v.t.Model(esc(m.Title), esc(m.About.In(v.t.Code)), price, limit, v.t.Seconds(m.Seconds)),
+		Text: v.t.Model(esc(m.Title), esc(m.About.In(v.t.Code)), price, v.t.Seconds(m.Seconds), v.ask(m, m.NextMissing(nil))),
 		Keys: back,
 	}
 }

@@ -37,10 +37,62 @@ func (sc screens) prompted(v view, s session, m *catalog.Model, text string, fre
 	if err := m.CheckOne(m.Prompt().Name, text); err != nil {
 		return s, []effect{show{screen: sc.problem(v, m, err), fresh: true}}
 	}
-	s = s.with(m.Prompt().Name, strings.TrimSpace(text))
-	s.Draft, s.Open = s.Draft+1, true
-	return sc.card(v, s, m, fresh)
+	return sc.filled(v, s.with(m.Prompt().Name, strings.TrimSpace(text)), m, show{fresh: fresh})
 }
+
+// filled shows the card of a new draft, or asks for what is still missing.
+func (sc screens) filled(v view, s session, m *catalog.Model, how show) (session, []effect) {
+	if missing := m.NextMissing(s.Values); missing != nil {
+		how.screen = screen{
+			Text: v.t.Asking(esc(m.Title), v.ask(m, missing)),
+			Keys: [][]key{{{Text: v.t.ButtonCancel, Data: data("cancel"), Style: "danger"}, {Text: v.t.ButtonHome, Data: data("home")}}},
+		}
+		return s, []effect{how}
+	}
+	s.Draft, s.Open = s.Draft+1, true
+	next, effects := sc.card(v, s, m, how.fresh)
+	for i, e := range effects {
+		if shown, ok := e.(show); ok {
+			shown.album = how.album
+			effects[i] = shown
+		}
+	}
+	return next, effects
+}
+
+// sent takes a file for the model that is being filled in. A caption is its prompt.
+func (sc screens) sent(v view, s session, e event) (session, []effect) {
+	say := func(text string) (session, []effect) {
+		return s, []effect{show{screen: screen{Text: text, Keys: sc.homeKeys(v)}, fresh: true, album: e.group}}
+	}
+	m := sc.catalog.Find(s.Model)
+	switch {
+	case e.file.ref == "":
+		return say(v.t.OnlyFiles)
+	case m == nil:
+		return say(v.t.ModelFirst)
+	case m.FileInput(e.file.kind) == nil:
+		return say(v.t.NoFilesHere)
+	case e.file.size > maxFile:
+		return say(v.t.FileTooLarge)
+	}
+	in := m.FileInput(e.file.kind)
+	value := e.file.ref
+	if have := s.Values[in.Name]; have != "" && in.MaxItems > 1 {
+		value = have + "\n" + e.file.ref
+	}
+	if err := m.CheckOne(in.Name, value); err != nil {
+		return s, []effect{show{screen: sc.problem(v, m, err), fresh: true, album: e.group}}
+	}
+	s = s.with(in.Name, value)
+	if prompt := m.Prompt().Name; e.text != "" && m.CheckOne(prompt, e.text) == nil {
+		s = s.with(prompt, strings.TrimSpace(e.text))
+	}
+	return sc.filled(v, s, m, show{fresh: true, album: e.group})
+}
+
+// maxFile is the largest file that the Bot API hands out, in bytes.
+const maxFile = 20 << 20
 
 func (sc screens) problem(v view, m *catalog.Model, err error) screen {
 	keys := [][]key{{{Text: v.t.ButtonBack, Data: data("model", m.ID)}, {Text: v.t.ButtonHome, Data: data("home")}}}
@@ -72,6 +124,12 @@ func (sc screens) card(v view, s session, m *catalog.Model, fresh bool) (session
 	}
 	var keys [][]key
 	for i, in := range m.Inputs {
+		if n := len(catalog.Files(q.Values[in.Name])); in.Type.IsFile() && n > 0 {
+			label := in.Label.In(v.t.Code)
+			c.Options = append(c.Options, esc(label+": "+strconv.Itoa(n)))
+			keys = append(keys, []key{{Text: v.t.ButtonOther(label), Data: s.draftData("drop", strconv.Itoa(i))}})
+			continue
+		}
 		if len(choices(in)) == 0 {
 			continue
 		}
@@ -109,7 +167,7 @@ func choices(in catalog.Input) []string {
 		return in.Options
 	case catalog.TypeBool:
 		return []string{"true", "false"}
-	case catalog.TypeText, catalog.TypeInteger:
+	default:
 	}
 	return nil
 }
@@ -141,6 +199,8 @@ func (sc screens) draftPress(v view, s session, verb, arg string) (session, []ef
 		return s, []effect{order{}}
 	case verb == "opt" && len(parts) == 2:
 		return sc.options(v, s, m, parts[1])
+	case verb == "drop" && len(parts) == 2:
+		return sc.drop(v, s, m, parts[1])
 	case verb == "set" && len(parts) == 3:
 		return sc.set(v, s, m, parts[1], parts[2])
 	}
@@ -187,6 +247,14 @@ func (sc screens) options(v view, s session, m *catalog.Model, index string) (se
 	return s, []effect{show{screen: screen{Text: "<b>" + esc(m.Title) + "</b>\n" + esc(v.t.Choose(in.Label.In(v.t.Code))), Keys: rows}}}
 }
 
+// drop forgets the files of one field and asks for others.
+func (sc screens) drop(v view, s session, m *catalog.Model, index string) (session, []effect) {
+	if i, err := strconv.Atoi(index); err == nil && i >= 0 && i < len(m.Inputs) && m.Inputs[i].Type.IsFile() {
+		s = s.with(m.Inputs[i].Name, "")
+	}
+	return sc.filled(v, s, m, show{})
+}
+
 func (sc screens) set(v view, s session, m *catalog.Model, index, choice string) (session, []effect) {
 	i, err1 := strconv.Atoi(index)
 	n, err2 := strconv.Atoi(choice)
@@ -205,6 +273,11 @@ func (sc screens) placed(v view, s session, m *catalog.Model) (session, []effect
 		price = v.money(s.Shown)
 	}
 	s.Open = false
+	for _, in := range m.Inputs { // the next order starts with the same options and new content
+		if in.Type.IsFile() || in.Type == catalog.TypeText {
+			s = s.with(in.Name, "")
+		}
+	}
 	return s, []effect{show{screen: screen{Text: v.t.Accepted(esc(m.Title), price)}}}
 }
 

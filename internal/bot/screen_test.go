@@ -1,6 +1,8 @@
 package bot_test
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -40,6 +42,7 @@ func chat(t testing.TB, language string, available ledger.Amount, freeLeft int) 
 		Pool: &pgxpool.Pool{}, Catalog: models, Pricer: pricer, Ledger: books, Log: slog.New(slog.DiscardHandler),
 		Providers: map[string]provider.Provider{"kie": client}, Downloader: provider.NewDownloader(),
 		CallbackURL: func(uuid.UUID) string { return "" },
+		OpenFile:    func(context.Context, string) (*provider.File, error) { return nil, errors.ErrUnsupported },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -168,7 +168,11 @@ func (s *Sender) progress(ctx context.Context, r rendering, stage generation.Sta
 		if err != nil {
 			return unread(err)
 		}
-		sc, ok = r.done(have.Available()), true
+		files, err := generation.Results(ctx, s.pool, r.g.ID)
+		if err != nil {
+			return unread(err)
+		}
+		sc, ok = r.done(have.Available(), len(files)), true
 	}
 	if !ok {
 		return fmt.Errorf("%w: stage %q is not known", outbox.ErrUnsendable, stage)

@@ -43,7 +43,7 @@ const (
 	typed   eventKind = iota // a text message
 	command                  // a text message that begins with a slash
 	pressed                  // an inline button
-	media                    // anything else that was sent
+	media                    // a file, or anything else that was sent
 )
 
 // event is one thing that a person did.
@@ -52,6 +52,16 @@ type event struct {
 	text      string // typed text, the command's name, the button's data
 	messageID int64  // of the pressed button's message; 0 when it cannot be edited
 	pressID   string // Telegram's id of the press
+
+	file  attachment // of media; zero when it is nothing that a model could take
+	group string     // of an album: its messages come one by one
+}
+
+// attachment is a file that a person has sent; text is its caption.
+type attachment struct {
+	kind catalog.Type
+	ref  string // FilePrefix and Telegram's file id
+	size int64
 }
 
 // view is what a screen may look at.
@@ -90,6 +100,7 @@ type effect interface{ isEffect() }
 type show struct {
 	screen screen
 	fresh  bool
+	album  string // shown once for all messages of this album
 }
 
 // answer ends the spinner on a pressed button, with a short text or none.

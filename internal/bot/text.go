@@ -23,6 +23,7 @@ type Texts struct {
 	ButtonGenerateFree                                                                                                                        string
 	ButtonModel                                                                                                                               func(title, price string) string
 	ButtonOption                                                                                                                              func(label, value string) string
+	ButtonOther                                                                                                                               func(label string) string
 
 	Category  func(catalog.Category) string
 	Free      string
@@ -34,7 +35,13 @@ type Texts struct {
 	HomeWithText    func(text, balance string) string
 	Models          func(category string) string
 	NoModels        string
-	Model           func(title, about, price, maxLength, seconds string) string
+	Model           func(title, about, price, seconds, ask string) string
+	Asking          func(title, ask string) string
+	AskPrompt       func(max string) string
+	AskText         func(label, max string) string
+	AskPicture      string
+	AskPictures     func(max string) string
+	AskFile         func(label string) string
 	Price           func(price string) string
 	PriceFree       func(left, full string) string
 	Confirm         func(c Confirmation) string
@@ -51,7 +58,10 @@ type Texts struct {
 	NothingToCancel string
 	Cancelled       string
 	UnknownCommand  string
-	OnlyText        string
+	OnlyFiles       string
+	ModelFirst      string
+	NoFilesHere     string
+	FileTooLarge    string
 
 	// Progress and ends. An empty price means a free run.
 	Accepted  func(title, price string) string

@@ -15,6 +15,7 @@ func english() Texts {
 		ButtonCancel: "Cancel", ButtonAgain: "🔁 Once more", ButtonEdit: "✏️ Other prompt", ButtonCopy: "📋 Copy prompt", ButtonSendResult: "📥 Send it to me",
 		ButtonGenerate:     func(price string) string { return "Generate · " + price },
 		ButtonGenerateFree: "Generate · free",
+		ButtonOther:        func(label string) string { return "↺ " + label },
 		ButtonModel:        func(title, price string) string { return title + " · " + price },
 		ButtonOption:       func(label, value string) string { return label + ": " + value },
 
@@ -47,10 +48,22 @@ func english() Texts {
 		},
 		Models:   func(category string) string { return "<b>" + category + "</b>\n\nChoose a model:" },
 		NoModels: "There are no models here at the moment.",
-		Model: func(title, about, price, maxLength, seconds string) string {
-			return "<b>" + title + "</b>\n" + about + "\n\n" + price + "\nReady in " + seconds + "\n\n✍️ <b>Describe what you want to see</b> in one message, up to " + maxLength + " characters."
+		Model: func(title, about, price, seconds, ask string) string {
+			return "<b>" + title + "</b>\n" + about + "\n\n" + price + "\nReady in " + seconds + "\n\n" + ask
 		},
-		Price: func(price string) string { return "Price: <b>" + price + "</b>" },
+		Asking: func(title, ask string) string { return "<b>" + title + "</b>\n" + ask },
+		AskPrompt: func(max string) string {
+			return "✍️ <b>Describe what you want to see</b> in one message, up to " + max + " characters."
+		},
+		AskText: func(label, max string) string {
+			return "✍️ <b>" + label + "</b>: send it as one message, up to " + max + " characters."
+		},
+		AskPicture: "🖼 <b>Send a picture.</b> You can add the description as its caption.",
+		AskPictures: func(max string) string {
+			return "🖼 <b>Send the pictures</b>, up to " + max + ", one by one or as an album. You can add the description as a caption."
+		},
+		AskFile: func(label string) string { return "📎 <b>" + label + "</b>: send the file." },
+		Price:   func(price string) string { return "Price: <b>" + price + "</b>" },
 		PriceFree: func(left, full string) string {
 			return "Price: <b>free</b> (" + left + "; then " + full + ")"
 		},
@@ -93,7 +106,10 @@ func english() Texts {
 		NothingToCancel: "There is nothing to cancel. Here is the menu.",
 		Cancelled:       "Cancelled. Nothing was charged.",
 		UnknownCommand:  "I do not know this command.",
-		OnlyText:        "I understand text only for now. Describe in words what you want to see.",
+		OnlyFiles:       "I understand text, pictures, audio and video. Choose what to make, and send one of them.",
+		ModelFirst:      "Nice! Choose first what to make of it, then send it once more.",
+		NoFilesHere:     "The chosen model takes no such file. Choose another model, or send text.",
+		FileTooLarge:    "This file is too large: Telegram gives bots files of up to 20 MB.",
 
 		Accepted: func(title, price string) string {
 			return "⏳ <b>" + title + "</b>\nOrder accepted, " + price + " reserved."
@@ -165,6 +181,8 @@ func english() Texts {
 				return fmt.Sprintf("%s: %d characters, and the model takes up to %d. Please send a shorter one.", label, e.Have, e.Limit)
 			case catalog.TooShort:
 				return fmt.Sprintf("%s: the model wants at least %d characters.", label, e.Limit)
+			case catalog.TooMany:
+				return fmt.Sprintf("%s: the model takes up to %d.", label, e.Limit)
 			case catalog.NotNumber, catalog.OutOf, catalog.NotOption, catalog.NoField:
 			}
 			return label + ": this value is not possible. Please choose another one."

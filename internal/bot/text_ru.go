@@ -15,6 +15,7 @@ func russian() Texts {
 		ButtonCancel: "Отмена", ButtonAgain: "🔁 Ещё раз", ButtonEdit: "✏️ Другой текст", ButtonCopy: "📋 Скопировать текст", ButtonSendResult: "📥 Прислать результат",
 		ButtonGenerate:     func(price string) string { return "Создать · " + price },
 		ButtonGenerateFree: "Создать · бесплатно",
+		ButtonOther:        func(label string) string { return "↺ " + label },
 		ButtonModel:        func(title, price string) string { return title + " · " + price },
 		ButtonOption:       func(label, value string) string { return label + ": " + value },
 
@@ -47,10 +48,22 @@ func russian() Texts {
 		},
 		Models:   func(category string) string { return "<b>" + category + "</b>\n\nВыберите модель:" },
 		NoModels: "Здесь пока нет моделей.",
-		Model: func(title, about, price, maxLength, seconds string) string {
-			return "<b>" + title + "</b>\n" + about + "\n\n" + price + "\nГотово примерно через " + seconds + "\n\n✍️ <b>Опишите, что хотите увидеть</b>, одним сообщением, до " + maxLength + " знаков."
+		Model: func(title, about, price, seconds, ask string) string {
+			return "<b>" + title + "</b>\n" + about + "\n\n" + price + "\nГотово примерно через " + seconds + "\n\n" + ask
 		},
-		Price: func(price string) string { return "Цена: <b>" + price + "</b>" },
+		Asking: func(title, ask string) string { return "<b>" + title + "</b>\n" + ask },
+		AskPrompt: func(max string) string {
+			return "✍️ <b>Опишите, что хотите увидеть</b>, одним сообщением, до " + max + " знаков."
+		},
+		AskText: func(label, max string) string {
+			return "✍️ <b>" + label + "</b>: пришлите одним сообщением, до " + max + " знаков."
+		},
+		AskPicture: "🖼 <b>Пришлите картинку.</b> Описание можно добавить подписью к ней.",
+		AskPictures: func(max string) string {
+			return "🖼 <b>Пришлите картинки</b>, до " + max + ", по одной или альбомом. Описание можно добавить подписью."
+		},
+		AskFile: func(label string) string { return "📎 <b>" + label + "</b>: пришлите файл." },
+		Price:   func(price string) string { return "Цена: <b>" + price + "</b>" },
 		PriceFree: func(left, full string) string {
 			return "Цена: <b>бесплатно</b> (" + left + ", дальше " + full + ")"
 		},
@@ -91,7 +104,10 @@ func russian() Texts {
 		NothingToCancel: "Отменять нечего. Вот меню.",
 		Cancelled:       "Отменено. Ничего не списано.",
 		UnknownCommand:  "Такой команды нет.",
-		OnlyText:        "Пока я понимаю только текст. Опишите словами, что хотите увидеть.",
+		OnlyFiles:       "Я понимаю текст, картинки, аудио и видео. Выберите, что создать, и пришлите что-то из этого.",
+		ModelFirst:      "Отлично! Сначала выберите, что из этого сделать, и пришлите ещё раз.",
+		NoFilesHere:     "Выбранная модель таких файлов не принимает. Выберите другую или пришлите текст.",
+		FileTooLarge:    "Файл слишком велик: Telegram отдаёт ботам файлы до 20 МБ.",
 
 		Accepted: func(title, price string) string {
 			return "⏳ <b>" + title + "</b>\nЗаказ принят, в резерве " + price + "."
@@ -163,6 +179,8 @@ func russian() Texts {
 				return fmt.Sprintf("%s: %d %s, а модель принимает до %d. Пришлите, пожалуйста, короче.", label, e.Have, plural(int(e.Have), "знак", "знака", "знаков"), e.Limit)
 			case catalog.TooShort:
 				return fmt.Sprintf("%s: модели нужно хотя бы %d %s.", label, e.Limit, plural(int(e.Limit), "знак", "знака", "знаков"))
+			case catalog.TooMany:
+				return fmt.Sprintf("%s: модель принимает до %d.", label, e.Limit)
 			case catalog.NotNumber, catalog.OutOf, catalog.NotOption, catalog.NoField:
 			}
 			return label + ": такое значение не подходит. Выберите, пожалуйста, другое."

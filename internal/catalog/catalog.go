@@ -69,7 +69,8 @@ type Input struct {
 	Min       *int64   `yaml:"min" json:"min,omitempty"`         // integer
 	Max       *int64   `yaml:"max" json:"max,omitempty"`
 	Default   string   `yaml:"default" json:"default,omitempty"`
-	Unit      Text     `yaml:"unit" json:"unit,omitzero"` // shown after a value
+	MaxItems  int      `yaml:"max_items" json:"max_items,omitempty"` // files, at least 1
+	Unit      Text     `yaml:"unit" json:"unit,omitzero"`            // shown after a value
 	Send      Send     `yaml:"send" json:"send,omitempty"`
 }
 
@@ -82,13 +83,22 @@ const (
 	TypeChoice  Type = "choice"
 	TypeInteger Type = "integer"
 	TypeBool    Type = "bool"
+	TypeImage   Type = "image" // files that a person sends: one reference a line
+	TypeAudio   Type = "audio"
+	TypeVideo   Type = "video"
 )
+
+// IsFile reports that a field is filled by sending files.
+func (t Type) IsFile() bool { return t == TypeImage || t == TypeAudio || t == TypeVideo }
 
 // Send is the JSON type that the provider wants; by default that of the Type.
 type Send string
 
-// SendInteger sends a choice of numbers as a number.
-const SendInteger Send = "integer"
+// The ways of sending that differ from a field's type.
+const (
+	SendInteger Send = "integer" // a choice of numbers as a number
+	SendList    Send = "list"    // files as an array, also when there is one
+)
 
 // Catalog is a set of models.
 type Catalog struct {
@@ -145,6 +155,35 @@ func (m *Model) Prompt() *Input {
 		}
 	}
 	return nil
+}
+
+// FileInput returns the first field that files of this type fill, or nil.
+func (m *Model) FileInput(t Type) *Input {
+	for i := range m.Inputs {
+		if m.Inputs[i].Type == t {
+			return &m.Inputs[i]
+		}
+	}
+	return nil
+}
+
+// NextMissing returns the first required field, files first, that has neither a
+// value nor a default, or nil when the model can run.
+func (m *Model) NextMissing(values Values) *Input {
+	var missing *Input
+	for i := range m.Inputs {
+		in := &m.Inputs[i]
+		if !in.Required || in.Default != "" || strings.TrimSpace(values[in.Name]) != "" {
+			continue
+		}
+		if in.Type.IsFile() {
+			return in
+		}
+		if missing == nil {
+			missing = in
+		}
+	}
+	return missing
 }
 
 // ResultKind is the kind of file that the model makes, as chats show it.

@@ -26,6 +26,7 @@ const (
 	NotNumber Problem = "not_a_number"
 	OutOf     Problem = "out_of_range"
 	NoField   Problem = "no_such_field"
+	TooMany   Problem = "too_many_files"
 )
 
 // InputError is a value that the model does not take. Limit and Have are set
@@ -50,6 +51,8 @@ func (e *InputError) Error() string {
 		return fmt.Sprintf("%s is not a whole number", e.Field)
 	case OutOf:
 		return fmt.Sprintf("%s is %d, the limit is %d", e.Field, e.Have, e.Limit)
+	case TooMany:
+		return fmt.Sprintf("%s has %d files, the limit is %d", e.Field, e.Have, e.Limit)
 	case NoField:
 		return fmt.Sprintf("the model has no input %q", e.Field)
 	}
@@ -114,8 +117,17 @@ func (in *Input) check(v string) error {
 		if v != "true" && v != "false" {
 			return &InputError{Field: in.Name, Problem: NotOption}
 		}
+	case TypeImage, TypeAudio, TypeVideo:
+		if n := len(Files(v)); n > in.MaxItems {
+			return &InputError{Field: in.Name, Problem: TooMany, Limit: int64(in.MaxItems), Have: int64(n)}
+		}
 	}
 	return nil
+}
+
+// Files splits the value of a file field into its references, one a line.
+func Files(value string) []string {
+	return strings.FieldsFunc(value, func(r rune) bool { return r == '\n' })
 }
 
 func (in *Input) checkText(v string) error {
@@ -164,6 +176,8 @@ func (m *Model) Request(full Values) (map[string]any, error) {
 
 func (in *Input) wire(v string) (any, error) {
 	switch {
+	case in.Type.IsFile() && in.Send == SendList:
+		return Files(v), nil
 	case in.Type == TypeBool:
 		return v == "true", nil
 	case in.Type == TypeInteger || in.Send == SendInteger:

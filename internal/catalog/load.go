@@ -127,21 +127,25 @@ func (in *Input) problems() []error {
 		if len(in.Options) < 2 {
 			add("a choice wants at least two options")
 		}
+	case TypeImage, TypeAudio, TypeVideo:
+		if in.MaxItems < 1 || in.MaxItems > 1 && in.Send != SendList {
+			add("files want max_items, and send: list when there may be several")
+		}
 	case TypeText, TypeInteger, TypeBool:
 		if len(in.Options) > 0 {
 			add("options are for a choice")
 		}
 	default:
-		add("type %q is none of text, choice, integer, bool", in.Type)
+		add("type %q is none of text, choice, integer, bool, image, audio, video", in.Type)
 	}
-	if in.Type != TypeText && in.Default == "" && in.Required {
-		add("a required field that is not typed wants a default")
+	if in.Type != TypeText && !in.Type.IsFile() && in.Default == "" && in.Required {
+		add("a required field that is neither typed nor sent wants a default")
 	}
 	if in.Default != "" && in.check(in.Default) != nil {
 		add("the default %q is not valid", in.Default)
 	}
-	if in.Send != "" && in.Send != SendInteger {
-		add("send %q is not known; want integer", in.Send)
+	if in.Send != "" && in.Send != SendInteger && in.Send != SendList {
+		add("send %q is not known; want integer or list", in.Send)
 	}
 	return list
 }
@@ -152,6 +156,9 @@ func (m *Model) priceProblems() []error {
 	var list []error
 	if len(m.Price.Tiers) == 0 || m.Price.AsOf == "" {
 		list = append(list, errors.New("price: tiers and as_of are required"))
+	}
+	if q := m.Price.Quantity; q != "" && (m.Input(q) == nil || (m.Input(q).Type == TypeText) != (m.Price.Per > 0)) {
+		list = append(list, fmt.Errorf("price: quantity %q: want an input with numbers, or a text together with per", q))
 	}
 	for _, t := range m.Price.Tiers {
 		for name, v := range t.When {

@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // USD is an amount in millionths of a US dollar, what providers' prices need.
@@ -38,6 +39,7 @@ func (u *USD) UnmarshalYAML(raw []byte) error {
 type Price struct {
 	Unit     string `yaml:"unit" json:"unit"`                   // image, second, video, request
 	Quantity string `yaml:"quantity" json:"quantity,omitempty"` // the input that says how many units; one when empty
+	Per      int64  `yaml:"per" json:"per,omitempty"`           // with a text as quantity: characters per unit, each started one counts
 	Tiers    []Tier `yaml:"tiers" json:"tiers"`
 	AsOf     string `yaml:"as_of" json:"as_of"` // the day on which the price was read
 }
@@ -78,6 +80,10 @@ func (t Tier) holds(full Values) bool {
 func (m *Model) quantity(full Values) (int64, error) {
 	if m.Price.Quantity == "" {
 		return 1, nil
+	}
+	if m.Price.Per > 0 {
+		n := int64(utf8.RuneCountInString(full[m.Price.Quantity]))
+		return max((n+m.Price.Per-1)/m.Price.Per, 1), nil
 	}
 	n, err := strconv.ParseInt(full[m.Price.Quantity], 10, 32)
 	if err != nil || n < 1 {

@@ -124,10 +124,15 @@ type Deps struct {
 	Ledger      *ledger.Ledger
 	Providers   map[string]provider.Provider // by the name that models give
 	CallbackURL func(ID) string              // "" when callbacks cannot reach us
+	OpenFile    OpenFile                     // what people have sent
 	Downloader  *provider.Downloader         // for results that Telegram cannot fetch itself
 	Limits      Limits
 	Log         *slog.Logger
 }
+
+// OpenFile opens a file that a person has sent, by the reference that the order's
+// values hold. Its error is a *provider.Error, as if the provider had failed.
+type OpenFile func(ctx context.Context, reference string) (*provider.File, error)
 
 // Service takes orders and brings them to their end. It is safe for concurrent use.
 type Service struct {
@@ -136,7 +141,7 @@ type Service struct {
 
 // New checks the parts.
 func New(d Deps) (*Service, error) {
-	if d.Pool == nil || d.Catalog == nil || d.Pricer == nil || d.Ledger == nil || d.Providers == nil || d.CallbackURL == nil || d.Downloader == nil || d.Log == nil {
+	if d.Pool == nil || d.Catalog == nil || d.Pricer == nil || d.Ledger == nil || d.Providers == nil || d.CallbackURL == nil || d.OpenFile == nil || d.Downloader == nil || d.Log == nil {
 		return nil, errors.New("generation: a part is missing")
 	}
 	for _, m := range d.Catalog.List("") {

@@ -2,6 +2,8 @@ package generation
 
 import (
 	"context"
+	"maps"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,9 +18,9 @@ func (w *Worker) submit(ctx context.Context, g Generation) error {
 	if seconds(g.age) > w.Limits.HeldFor {
 		return w.fail(ctx, g.ID, Expired, provider.Unreachable, "the provider took no submission in time")
 	}
-	m, body, err := w.request(g)
+	m, body, err := w.request(ctx, g)
 	if err != nil {
-		return w.fail(ctx, g.ID, Refused, provider.BadInput, err.Error())
+		return w.notPrepared(ctx, g, err)
 	}
 	err = w.locked(ctx, g.ID, func(tx pgx.Tx, g Generation) error {
 		return w.move(ctx, tx, g, Submit, change{due: w.Limits.SubmitTimeout + 15*time.Second})
@@ -40,14 +42,53 @@ func (w *Worker) submit(ctx context.Context, g Generation) error {
 	return w.accepted(ctx, g.ID, taskID)
 }
 
-// request builds the provider's input from the stored order.
-func (w *Worker) request(g Generation) (*catalog.Model, map[string]any, error) {
+// request builds the provider's input from the stored order. Files that the
+// person sent are uploaded first; uploading again after a crash does no harm.
+func (w *Worker) request(ctx context.Context, g Generation) (*catalog.Model, map[string]any, error) {
 	m, err := w.Catalog.Get(g.Model)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, &provider.Error{Cause: provider.BadInput, Message: err.Error()}
 	}
-	body, err := m.Request(g.Params)
-	return m, body, err
+	values := maps.Clone(g.Params)
+	for _, in := range m.Inputs {
+		if !in.Type.IsFile() || values[in.Name] == "" {
+			continue
+		}
+		var urls []string
+		for _, reference := range catalog.Files(values[in.Name]) {
+			url, err := w.upload(ctx, m, reference)
+			if err != nil {
+				return nil, nil, err
+			}
+			urls = append(urls, url)
+		}
+		values[in.Name] = strings.Join(urls, "\n")
+	}
+	body, err := m.Request(values)
+	if err != nil {
+		return nil, nil, &provider.Error{Cause: provider.BadInput, Message: err.Error()}
+	}
+	return m, body, nil
+}
+
+func (w *Worker) upload(ctx context.Context, m *catalog.Model, reference string) (string, error) {
+	file, err := w.OpenFile(ctx, reference)
+	if err != nil {
+		return "", err
+	}
+	defer file.Body.Close()
+	return w.Providers[m.Provider].Upload(ctx, file.Name, file.Body)
+}
+
+// notPrepared puts off an order whose files could not be passed on yet; nothing
+// was submitted. What will never work fails.
+func (w *Worker) notPrepared(ctx context.Context, g Generation, err error) error {
+	e := provider.AsError(err)
+	w.Log.Warn("order not prepared", "generation_id", g.ID, "cause", e.Cause, "code", e.Code, "error", e.Message)
+	if e.Outcome == provider.Unknown || e.After > 0 {
+		return w.postpone(ctx, g.ID, max(e.After, 5*time.Second))
+	}
+	return w.fail(ctx, g.ID, Refused, e.Cause, e.Message)
 }
 
 func (w *Worker) accepted(ctx context.Context, id ID, taskID string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -53,6 +54,10 @@ func (s *script) Fetch(_ context.Context, task string) (provider.Task, error) {
 	return s.fetch(task)
 }
 
+func (s *script) Upload(context.Context, string, io.Reader) (string, error) {
+	return "https://example.com/uploaded.png", nil
+}
+
 func (s *script) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,6 +66,10 @@ func (s *script) count() int {
 
 func succeeds(task string) (provider.Task, error) {
 	return provider.Task{ID: task, State: provider.Succeeded, Results: []string{"https://example.com/a.png"}}, nil
+}
+
+func noFiles(context.Context, string) (*provider.File, error) {
+	return nil, &provider.Error{Cause: provider.BadInput, Message: "no files here"}
 }
 
 type shop struct {
@@ -92,7 +101,7 @@ func open(t *testing.T, p *script, limits generation.Limits) *shop {
 	}
 	s, err := generation.New(generation.Deps{
 		Pool: pool, Catalog: models, Pricer: pricer, Ledger: books, Providers: map[string]provider.Provider{"kie": p},
-		CallbackURL: func(uuid.UUID) string { return "" }, Downloader: provider.NewDownloader(), Limits: limits, Log: slog.New(slog.DiscardHandler),
+		CallbackURL: func(uuid.UUID) string { return "" }, OpenFile: noFiles, Downloader: provider.NewDownloader(), Limits: limits, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,7 @@ type Endpoint struct {
 func (r *Receiver) Handler(e Endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if !e.Authorize(req) {
+			w.Header().Set("Connection", "close") // the server would read the body to reuse it
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return
 		}

@@ -72,7 +72,7 @@ var ErrBusy = errors.New("the message could not be stored now")
 // maxAttempts is after how many failures a message is set aside.
 const maxAttempts = 5
 
-// backoff is how long a lane rests before the given attempt (1 is the first repetition).
-func backoff(attempt int) time.Duration {
-	return time.Duration(1<<min(attempt, 6)) * 250 * time.Millisecond
+// backoff is how long a lane rests after a failure that had failed others before it.
+func backoff(failed int) time.Duration {
+	return time.Duration(1<<min(failed, 6)) * 250 * time.Millisecond
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -86,7 +87,7 @@ func (p *Processor) next(ctx context.Context, laneName string) (more bool, err e
 			return fmt.Errorf("read the next message: %w", err)
 		}
 		more = true
-		if err := p.handle(ctx, tx, m); err != nil {
+		if err := protect(ctx, tx, m, p.handler.Handle); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, sqlDone, m.ID)
@@ -101,15 +102,15 @@ func (p *Processor) next(ctx context.Context, laneName string) (more bool, err e
 	return more, err
 }
 
-// handle turns a panic of the handler into an error, for it says something about
+// protect turns a panic of the handler into an error, for it says something about
 // this message only.
-func (p *Processor) handle(ctx context.Context, tx pgx.Tx, m Message) (err error) {
+func protect(ctx context.Context, tx pgx.Tx, m Message, part func(context.Context, pgx.Tx, Message) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("handler panicked: %v", r)
 		}
 	}()
-	return p.handler.Handle(ctx, tx, m)
+	return part(ctx, tx, m)
 }
 
 // passing reports that an attempt failed for a reason that says nothing about
@@ -127,15 +128,21 @@ func (p *Processor) failed(ctx context.Context, m Message, cause error) error {
 		"attempt", m.Attempts+1, "error", cause.Error())
 	return p.term.InTx(ctx, p.pool, func(tx pgx.Tx) error {
 		var state string
-		err := tx.QueryRow(ctx, sqlFailed, m.ID, cause.Error(), maxAttempts, backoff(m.Attempts).Milliseconds()).Scan(&state)
+		err := tx.QueryRow(ctx, sqlFailed, m.ID, storable(cause), maxAttempts, backoff(m.Attempts).Milliseconds()).Scan(&state)
 		if err != nil {
 			return fmt.Errorf("record the failed attempt: %w", err)
 		}
 		if state == "failed" && p.handler.SetAside != nil {
-			return p.handler.SetAside(ctx, tx, m)
+			return protect(ctx, tx, m, p.handler.SetAside)
 		}
 		return nil
 	})
+}
+
+// storable returns an error's text as PostgreSQL takes it. A failure that could
+// not be recorded would be repeated for ever.
+func storable(err error) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", "?"), "?")
 }
 
 // Stats is the inbox as health reports it.

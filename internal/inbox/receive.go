@@ -63,7 +63,7 @@ func (r *Receiver) Store(ctx context.Context, e Envelope) error {
 	}
 }
 
-// Run commits batches until ctx ends, then what is queued, and returns.
+// Run commits batches until ctx ends, refuses what is queued then, and returns.
 func (r *Receiver) Run(ctx context.Context) {
 	var w sync.WaitGroup
 	for range writers {

@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -53,6 +54,10 @@ type Draft struct {
 	Kind   string // what it is; the Sender knows
 	Args   any    // what the Sender needs, as JSON
 	Urgent bool   // an answer to a press: not behind the chat's other messages
+
+	// Gather holds the message back for so long. Until it goes out, another draft
+	// with the same key replaces it: a card for each picture of an album becomes one.
+	Gather time.Duration
 }
 
 // Add puts a message into the outbox within the caller's transaction. It goes
@@ -62,8 +67,13 @@ func Add(ctx context.Context, tx pgx.Tx, d Draft) error {
 	if err != nil {
 		return fmt.Errorf("encode a message of kind %s: %w", d.Kind, err)
 	}
-	if _, err := tx.Exec(ctx, sqlAdd, d.Key, d.ChatID, d.Kind, args, d.Urgent); err != nil {
+	tag, err := tx.Exec(ctx, sqlAdd, d.Key, d.ChatID, d.Kind, args, d.Urgent, d.Gather.Milliseconds(), d.Gather > 0)
+	if err != nil {
 		return fmt.Errorf("add a message of kind %s: %w", d.Kind, err)
+	}
+	if d.Gather > 0 && tag.RowsAffected() == 0 { // the one to replace is under way: this is news
+		d.Key, d.Gather = "", 0
+		return Add(ctx, tx, d)
 	}
 	return nil
 }

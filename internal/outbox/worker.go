@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -75,8 +76,19 @@ func (w *Worker) next(ctx context.Context, c Chat) (more bool, err error) {
 	if err := w.term.Check(); err != nil {
 		return false, err
 	}
-	receipt, sendErr := w.sender.Send(ctx, m)
+	receipt, sendErr := w.send(ctx, m)
 	return more, w.record(ctx, m, receipt, sendErr)
+}
+
+// send turns a panic of the Sender into an error, for it says something about
+// this message only. Whether the message went out is unknown then.
+func (w *Worker) send(ctx context.Context, m Message) (receipt Receipt, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("sender panicked: %v", r)
+		}
+	}()
+	return w.sender.Send(ctx, m)
 }
 
 // claim commits the intention to send before anything is sent, and reports
@@ -117,7 +129,7 @@ func (w *Worker) record(ctx context.Context, m Message, receipt Receipt, cause e
 		if end != "" {
 			return w.end(ctx, tx, m, w.term.Epoch(), end, receipt, cause)
 		}
-		_, err := tx.Exec(ctx, sqlPostpone, m.ID, cause.Error(), wait.Milliseconds(), w.term.Epoch())
+		_, err := tx.Exec(ctx, sqlPostpone, m.ID, storable(cause), wait.Milliseconds(), w.term.Epoch())
 		return err
 	})
 	if cause != nil {
@@ -155,11 +167,7 @@ func (w *Worker) judge(m Message, cause error) (end State, wait time.Duration) {
 }
 
 func (w *Worker) end(ctx context.Context, tx pgx.Tx, m Message, epoch int64, end State, receipt Receipt, cause error) error {
-	text := ""
-	if cause != nil {
-		text = cause.Error()
-	}
-	tag, err := tx.Exec(ctx, sqlSettle, m.ID, end, text, epoch)
+	tag, err := tx.Exec(ctx, sqlSettle, m.ID, end, storable(cause), epoch)
 	if err != nil {
 		return fmt.Errorf("settle message %d: %w", m.ID, err)
 	}
@@ -167,4 +175,13 @@ func (w *Worker) end(ctx context.Context, tx pgx.Tx, m Message, epoch int64, end
 		return nil // settled before
 	}
 	return w.sender.Settle(ctx, tx, m, end, receipt, cause)
+}
+
+// storable returns an error's text as PostgreSQL takes it, "" for none. An
+// outcome that could not be recorded would be taken for a lost answer.
+func storable(err error) string {
+	if err == nil {
+		return ""
+	}
+	return strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", "?"), "?")
 }

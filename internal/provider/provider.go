@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -30,6 +31,10 @@ type Provider interface {
 
 	// Fetch returns what became of a run. It changes nothing.
 	Fetch(ctx context.Context, taskID string) (Task, error)
+
+	// Upload gives the provider a file and returns the URL by which a request
+	// names it. Repeating it does no harm; the URL is good for a day.
+	Upload(ctx context.Context, name string, file io.Reader) (url string, err error)
 }
 
 // State is where a run stands.

@@ -35,7 +35,11 @@ func New(token, baseURL string) (*gotgbot.Bot, error) {
 		base:   strings.TrimSuffix(baseURL, "/"),
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
-	return gotgbot.NewBot(token, &gotgbot.BotOpts{BotClient: t, DisableTokenCheck: true})
+	b, err := gotgbot.NewBot(token, &gotgbot.BotOpts{BotClient: t, DisableTokenCheck: true})
+	if err != nil { // its text quotes the token
+		return nil, errors.New("telegram: the bot token has not the form 123456:ABC-DEF; check TELEGRAM_BOT_TOKEN")
+	}
+	return b, nil
 }
 
 // Outcome says what became of a call.

@@ -92,25 +92,23 @@ func deadline(method string, params map[string]any, opts *gotgbot.RequestOpts, u
 	return callTimeout
 }
 
-// answer reads Telegram's reply. What is no Bot API answer (a proxy's HTML page,
-// a cut body) says nothing about the effect.
+// answer reads Telegram's reply. What is no Bot API answer (a proxy's HTML page or
+// JSON, a cut body) says nothing about the effect.
 func answer(method, token string, resp *http.Response) (json.RawMessage, error) {
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return nil, &Error{Method: method, Outcome: Unknown, Code: resp.StatusCode, Description: clean(err, token)}
 	}
 	var r gotgbot.Response
-	if err := json.Unmarshal(raw, &r); err != nil {
+	if err := json.Unmarshal(raw, &r); err != nil || !r.Ok && r.ErrorCode == 0 {
+		kind := strings.ReplaceAll(resp.Header.Get("Content-Type"), token, "***")
 		return nil, &Error{Method: method, Outcome: Unknown, Code: resp.StatusCode,
-			Description: fmt.Sprintf("the answer is no Bot API JSON (%d bytes of %s)", len(raw), resp.Header.Get("Content-Type"))}
+			Description: fmt.Sprintf("the answer is no Bot API JSON (%d bytes of %s)", len(raw), kind)}
 	}
 	if r.Ok {
 		return r.Result, nil
 	}
 	e := &Error{Method: method, Outcome: Refused, Code: r.ErrorCode, Description: strings.ReplaceAll(r.Description, token, "***")}
-	if e.Code == 0 {
-		e.Code = resp.StatusCode
-	}
 	if e.Code >= http.StatusInternalServerError {
 		e.Outcome = Unknown
 	}
@@ -197,7 +195,13 @@ func encode(params map[string]any, upload bool) (io.ReadCloser, string, error) {
 func stream(params map[string]any) (io.ReadCloser, string, error) {
 	pr, pw := io.Pipe()
 	w := multipart.NewWriter(pw)
-	go func() { pw.CloseWithError(errors.Join(writeParts(w, params), w.Close())) }()
+	go func() {
+		err := writeParts(w, params)
+		if err == nil { // a form that is closed after a failure would look whole
+			err = w.Close()
+		}
+		pw.CloseWithError(err)
+	}()
 	return pr, w.FormDataContentType(), nil
 }
 

@@ -1,6 +1,7 @@
 package telegram
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,15 +89,16 @@ func Decode(raw []byte) (Update, error) {
 		return Update{}, fmt.Errorf("%w: %w", ErrUndecodable, err)
 	}
 	var u Update
-	id, ok := fields["update_id"]
-	if !ok || json.Unmarshal(id, &u.ID) != nil {
+	var id *int64
+	if json.Unmarshal(fields["update_id"], &id) != nil || id == nil {
 		return Update{}, fmt.Errorf("%w: no update_id", ErrUndecodable)
 	}
+	u.ID = *id
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if name == "update_id" {
 			continue
 		}
-		u.Kind = name
+		u.Kind = strings.ReplaceAll(name, "\x00", "")
 		if err := u.read(name, fields[name]); err != nil {
 			return Update{}, fmt.Errorf("%w: %s: %w", ErrUndecodable, name, err)
 		}
@@ -105,31 +107,43 @@ func Decode(raw []byte) (Update, error) {
 }
 
 func (u *Update) read(kind string, part json.RawMessage) error {
-	var err error
+	part = withoutNUL(part)
 	switch kind {
 	case "message":
-		err = json.Unmarshal(part, &u.Message)
+		return json.Unmarshal(part, &u.Message)
 	case "callback_query":
-		err = json.Unmarshal(part, &u.Callback)
+		return json.Unmarshal(part, &u.Callback)
 	case "my_chat_member":
-		err = json.Unmarshal(part, &u.Member)
+		return json.Unmarshal(part, &u.Member)
 	}
-	if u.Message != nil {
-		u.Message.clean()
-	}
-	return err
+	return nil
 }
 
-// clean removes NUL, which JSON allows in a string and PostgreSQL does not.
-func (m *Message) clean() {
-	m.Text = strings.ReplaceAll(m.Text, "\x00", "")
-	m.Caption = strings.ReplaceAll(m.Caption, "\x00", "")
-	if m.From != nil {
-		m.From.FirstName = strings.ReplaceAll(m.From.FirstName, "\x00", "")
+// withoutNUL removes NUL, which JSON allows in a string and PostgreSQL does not.
+// In valid JSON a NUL is always escaped, and a backslash always begins an escape.
+func withoutNUL(raw []byte) []byte {
+	const nul = `\u0000`
+	if !bytes.Contains(raw, []byte(nul)) {
+		return raw
 	}
+	clean := make([]byte, 0, len(raw))
+	for len(raw) > 0 {
+		width := 1
+		switch {
+		case bytes.HasPrefix(raw, []byte(nul)):
+			raw = raw[len(nul):]
+			continue
+		case raw[0] == '\\':
+			width = 2
+		}
+		clean, raw = append(clean, raw[:width]...), raw[width:]
+	}
+	return clean
 }
 
-// UserID returns the person whom the update is about, and 0 if there is none.
+// UserID returns the person whom the update is about, and 0 if there is none. A
+// message that no person wrote (a refund, a channel's) is about its chat, which in
+// private has the person's id.
 func (u Update) UserID() int64 {
 	switch {
 	case u.Callback != nil:
@@ -138,7 +152,7 @@ func (u Update) UserID() int64 {
 		return u.Member.From.ID
 	case u.Message == nil:
 		return 0
-	case u.Message.From != nil:
+	case u.Message.From != nil && !u.Message.From.IsBot:
 		return u.Message.From.ID
 	default:
 		return u.Message.Chat.ID

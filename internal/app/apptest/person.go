@@ -125,13 +125,14 @@ func (p *Person) Files() int {
 	return n
 }
 
-// Order brings a person from /start to the confirmed order of a model.
+// Order brings a person from /start to the confirmed order of a model that
+// wants a text.
 func (p *Person) Order(category, model, prompt string) {
 	p.w.T.Helper()
 	p.Say("/start")
 	p.Press(category)
 	p.Press(model)
-	p.WaitText("Describe what you want")
+	p.WaitText("✍️")
 	p.Say(prompt)
 	p.Press("Generate")
 }

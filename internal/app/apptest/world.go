@@ -80,7 +80,7 @@ func New(t testing.TB) *World {
 func (w *World) Settings(base string) map[string]string {
 	return map[string]string{
 		"TELEGRAM_BOT_TOKEN": Token, "TELEGRAM_API_URL": w.SimURL,
-		"DATABASE_URL": w.Database, "KIE_API_KEY": KieKey, "KIE_API_URL": w.SimURL + "/kie", "KIE_WEBHOOK_HMAC_KEY": HMACKey,
+		"DATABASE_URL": w.Database, "KIE_API_KEY": KieKey, "KIE_API_URL": w.SimURL + "/kie", "KIE_UPLOAD_URL": w.SimURL + "/kie", "KIE_WEBHOOK_HMAC_KEY": HMACKey,
 		"ADMIN_IDS": "1", "WEBHOOK_BASE_URL": base, "WELCOME_CREDIT": "100", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
 	}
 }

@@ -1,3 +1,6 @@
-INSERT INTO outbox_messages (key, chat_id, kind, args, urgent)
-VALUES (nullif($1, ''), $2, $3, $4, $5)
-ON CONFLICT (key) DO NOTHING
+-- The same key again changes nothing, unless the message may still be replaced:
+-- then the newest content goes out, at the newest time.
+INSERT INTO outbox_messages (key, chat_id, kind, args, urgent, due_at)
+VALUES (nullif($1, ''), $2, $3, $4, $5, clock_timestamp() + $6::bigint * interval '1 millisecond')
+ON CONFLICT (key) DO UPDATE SET args = excluded.args, due_at = excluded.due_at
+WHERE $7 AND outbox_messages.state = 'pending'

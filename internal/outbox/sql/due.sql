@@ -1,5 +1,6 @@
--- Chats whose first waiting message is due. The first message of a chat holds
--- the others back, so that they arrive in order.
+-- Chats whose first waiting message is due, answers to presses before any
+-- backlog. The first message of a chat holds the others back, so that they
+-- arrive in order.
 SELECT head.chat_id, head.urgent
 FROM (
     SELECT DISTINCT ON (chat_id, urgent) chat_id, urgent, id, due_at
@@ -9,5 +10,5 @@ FROM (
 WHERE head.due_at <= clock_timestamp()
   AND NOT EXISTS (SELECT 1 FROM unnest($1::bigint[], $2::boolean[]) AS b (chat_id, urgent)
                   WHERE b.chat_id = head.chat_id AND b.urgent = head.urgent)
-ORDER BY head.due_at
+ORDER BY head.urgent DESC, head.due_at
 LIMIT $3

@@ -29,8 +29,11 @@ import (
 	"kiosk/internal/provider"
 )
 
-// DefaultURL is KIE's own API.
-const DefaultURL = "https://api.kie.ai"
+// KIE's own addresses.
+const (
+	DefaultURL       = "https://api.kie.ai"
+	DefaultUploadURL = "https://kieai.redpandaai.co"
+)
 
 const (
 	callTimeout = 30 * time.Second
@@ -40,6 +43,7 @@ const (
 // Client is a provider.Provider.
 type Client struct {
 	base    string
+	uploads string
 	key     string
 	http    *http.Client
 	creates *rate.Limiter
@@ -48,21 +52,39 @@ type Client struct {
 
 var _ provider.Provider = (*Client)(nil)
 
+// Option changes a client.
+type Option func(*Client)
+
+// UploadURL sends files to another server than KIE's own.
+func UploadURL(address string) Option {
+	return func(c *Client) { c.uploads = strings.TrimSuffix(address, "/") }
+}
+
 // New returns a client of the API at baseURL. It makes no call itself.
-func New(baseURL, key string) (*Client, error) {
+func New(baseURL, key string, options ...Option) (*Client, error) {
 	if key == "" {
 		return nil, errors.New("kie: the API key is empty")
 	}
 	if u, err := url.Parse(baseURL); err != nil || u.Host == "" {
 		return nil, fmt.Errorf("kie: the address %q is no URL; check KIE_API_URL", baseURL)
 	}
-	return &Client{
-		base: strings.TrimSuffix(baseURL, "/"), key: key,
-		http:    &http.Client{Timeout: callTimeout},
-		creates: rate.NewLimiter(rate.Every(10*time.Second/20), 15),
-		reads:   rate.NewLimiter(8, 8),
-	}, nil
+	c := &Client{
+		base: strings.TrimSuffix(baseURL, "/"), uploads: DefaultUploadURL, key: key,
+		http:    &http.Client{Timeout: callTimeout, CheckRedirect: notFollowed},
+		creates: rate.NewLimiter(1.5, 5), // in any 10 s at most 5 + 15
+		reads:   rate.NewLimiter(8, 2),   // in any second at most 2 + 8
+	}
+	for _, o := range options {
+		o(c)
+	}
+	return c, nil
 }
+
+// notFollowed keeps a redirect from repeating a call, and the key at one address.
+func notFollowed(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// mask hides the key in texts of others: a server may quote what it was sent.
+func (c *Client) mask(text string) string { return strings.ReplaceAll(text, c.key, "***") }
 
 // envelope is the frame of every answer.
 type envelope struct {
@@ -108,7 +130,9 @@ func (c *Client) Fetch(ctx context.Context, taskID string) (provider.Task, error
 		}
 		return provider.Task{}, e
 	}
-	return readTask(taskID, data)
+	t, err := readTask(taskID, data)
+	t.Message = c.mask(t.Message)
+	return t, err
 }
 
 // call makes one request and returns the envelope's data.
@@ -131,10 +155,17 @@ func (c *Client) call(ctx context.Context, method, path string, body any) (json.
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, notAnswered(err, written.Load())
+		e := notAnswered(err, written.Load())
+		e.Message = c.mask(e.Message)
+		return nil, e
 	}
 	defer resp.Body.Close()
-	return readAnswer(resp)
+	data, e := readAnswer(resp)
+	if e != nil {
+		e.Message = c.mask(e.Message)
+		return nil, e
+	}
+	return data, nil
 }
 
 func notAnswered(err error, written bool) *provider.Error {
@@ -148,7 +179,7 @@ func notAnswered(err error, written bool) *provider.Error {
 	return &provider.Error{Outcome: provider.Unknown, Cause: provider.NoAnswer, Message: err.Error(), After: 5 * time.Second}
 }
 
-func readAnswer(resp *http.Response) (json.RawMessage, error) {
+func readAnswer(resp *http.Response) (json.RawMessage, *provider.Error) {
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	var e envelope
 	if err == nil {
@@ -190,6 +221,10 @@ func refusal(code int, msg string) *provider.Error {
 	case 400, 422:
 		if isModeration(msg) {
 			e.Cause = provider.Moderation
+		}
+	default:
+		if code > 500 && code < 600 { // not documented; as little known as after a 500
+			e.Outcome, e.Cause, e.After = provider.Unknown, provider.Broken, 10*time.Second
 		}
 	}
 	return e

@@ -19,6 +19,9 @@ type record struct {
 }
 
 func readTask(taskID string, data json.RawMessage) (provider.Task, error) {
+	if string(data) == "null" {
+		return provider.Task{}, &provider.Error{Outcome: provider.Refused, Cause: provider.NotFound, Code: 200, Message: "there is no record"}
+	}
 	var r record
 	if err := json.Unmarshal(data, &r); err != nil {
 		return provider.Task{}, &provider.Error{Outcome: provider.Unknown, Cause: provider.NoAnswer, Code: 200, Message: "the record is not readable: " + err.Error()}
@@ -57,7 +60,7 @@ func (r record) success(t provider.Task) (provider.Task, error) {
 	}
 	var res result
 	if err := json.Unmarshal(raw, &res); err != nil {
-		return t, &provider.Error{Outcome: provider.Unknown, Cause: provider.NoAnswer, Code: 200, Message: "the result is not readable: " + err.Error()}
+		return provider.Task{}, &provider.Error{Outcome: provider.Unknown, Cause: provider.NoAnswer, Code: 200, Message: "the result is not readable: " + err.Error()}
 	}
 	t.Results = res.URLs
 	for _, d := range res.Data {
