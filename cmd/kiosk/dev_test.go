@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,7 +41,7 @@ func reachable(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // see above
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -102,13 +103,13 @@ func (d *devRun) stop(s os.Signal) {
 // post and get speak to the simulators' control API, as a developer's script would.
 func (d *devRun) post(path, body string) {
 	d.t.Helper()
-	resp, err := http.Post(d.sim+path, "application/json", strings.NewReader(body)) //nolint:noctx // bounded by the test's patience
+	resp, err := http.Post(d.sim+path, "application/json", strings.NewReader(body))
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {
-		text, _ := io.ReadAll(resp.Body) //nolint:errcheck // for the failure's text only
+		text, _ := io.ReadAll(resp.Body)
 		d.t.Fatalf("POST %s: %s %s", path, resp.Status, text)
 	}
 }
@@ -128,7 +129,7 @@ type simMessage struct {
 
 func (d *devRun) messages() []simMessage {
 	d.t.Helper()
-	resp, err := http.Get(fmt.Sprintf("%s/sim/users/%d/messages", d.sim, devAdminID)) //nolint:noctx // bounded by the test's patience
+	resp, err := http.Get(fmt.Sprintf("%s/sim/users/%d/messages", d.sim, devAdminID))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -149,11 +150,11 @@ func (d *devRun) press(label string) {
 	d.t.Helper()
 	until(d.t, "there is a button "+label, func() bool {
 		list := d.messages()
-		for i := len(list) - 1; i >= 0; i-- {
-			for _, row := range list[i].Keys.Rows {
+		for _, m := range slices.Backward(list) {
+			for _, row := range m.Keys.Rows {
 				for _, k := range row {
 					if strings.Contains(k.Text, label) {
-						d.post(fmt.Sprintf("/sim/users/%d/press", devAdminID), fmt.Sprintf(`{"message_id":%d,"data":%q}`, list[i].ID, k.Data))
+						d.post(fmt.Sprintf("/sim/users/%d/press", devAdminID), fmt.Sprintf(`{"message_id":%d,"data":%q}`, m.ID, k.Data))
 						return true
 					}
 				}

@@ -184,8 +184,7 @@ func parseProblems(err error) []Problem {
 	}
 	var list []Problem
 	for _, e := range all.Errors {
-		var p env.ParseError
-		if errors.As(e, &p) {
+		if p, ok := errors.AsType[env.ParseError](e); ok {
 			f, _ := reflect.TypeFor[Config]().FieldByName(p.Name)
 			list = append(list, Problem{f.Tag.Get("env"), "want a whole number"})
 		}
@@ -284,7 +283,7 @@ func publicOrLoopback(address string) bool {
 // Admins returns the operators' Telegram ids.
 func (c Config) Admins() ([]int64, error) {
 	var ids []int64
-	for _, part := range strings.Split(c.AdminIDs, ",") {
+	for part := range strings.SplitSeq(c.AdminIDs, ",") {
 		id, err := strconv.ParseInt(strings.TrimSpace(part), 10, 64)
 		if err != nil || id <= 0 {
 			return nil, errors.New("want Telegram ids such as 700000001,700000002")

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/term"
 )
 
-// tokenShape matches a bot token wherever it stands.
+// tokenShape matches a bot token wherever it stands. It is no credential itself.
 const tokenShape = `\d{6,}:[A-Za-z0-9_-]{30,}`
 
 // NewLog returns the program's log. As a last line of defence it replaces every

@@ -47,9 +47,8 @@ func names() []string {
 // secrets lists the values that must never be printed.
 func (c Config) secrets() []string {
 	var list []string
-	v := reflect.ValueOf(c)
-	for i := range v.NumField() {
-		if s, ok := v.Field(i).Interface().(Secret); ok && s != "" {
+	for _, v := range reflect.ValueOf(c).Fields() {
+		if s, ok := reflect.TypeAssert[Secret](v); ok && s != "" {
 			list = append(list, s.Reveal())
 		}
 	}

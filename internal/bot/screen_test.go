@@ -65,8 +65,8 @@ func press(t *testing.T, c *bot.Chat, s bot.Shown, text string) bot.Shown {
 func TestScreens_ThePriceFollowsTheOptions(t *testing.T) {
 	t.Parallel()
 	c := chat(t, "en", 10_000, 0)
-	s := press(t, c, press(t, c, c.Type("/start"), "Video"), "Seedance")
-	s = c.Type("waves")
+	press(t, c, press(t, c, c.Type("/start"), "Video"), "Seedance")
+	s := c.Type("waves")
 	for _, step := range []struct{ option, value, price string }{
 		{"Quality", "1080p", "40 ₽"}, {"Length", "10", "80 ₽"}, {"Quality", "720p", "36 ₽"}, {"Format", "9:21", "36 ₽"},
 	} {
@@ -121,7 +121,7 @@ func TestScreens_AnOutdatedCardDoesNothing(t *testing.T) {
 func TestScreens_Monkey(t *testing.T) {
 	t.Parallel()
 	for _, language := range []string{"en", "ru"} {
-		r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // reproducible on purpose
+		r := rand.New(rand.NewPCG(1, 2))
 		c := chat(t, language, 500, 2)
 		var known []string
 		for range 3000 {

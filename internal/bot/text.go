@@ -37,10 +37,10 @@ type Texts struct {
 	NoModels        string
 	Model           func(title, about, price, seconds, ask string) string
 	Asking          func(title, ask string) string
-	AskPrompt       func(max string) string
-	AskText         func(label, max string) string
+	AskPrompt       func(limit string) string
+	AskText         func(label, limit string) string
 	AskPicture      string
-	AskPictures     func(max string) string
+	AskPictures     func(limit string) string
 	AskFile         func(label string) string
 	Price           func(price string) string
 	PriceFree       func(left, full string) string

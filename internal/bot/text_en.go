@@ -52,15 +52,15 @@ func english() Texts {
 			return "<b>" + title + "</b>\n" + about + "\n\n" + price + "\nReady in " + seconds + "\n\n" + ask
 		},
 		Asking: func(title, ask string) string { return "<b>" + title + "</b>\n" + ask },
-		AskPrompt: func(max string) string {
-			return "✍️ <b>Describe what you want to see</b> in one message, up to " + max + " characters."
+		AskPrompt: func(limit string) string {
+			return "✍️ <b>Describe what you want to see</b> in one message, up to " + limit + " characters."
 		},
-		AskText: func(label, max string) string {
-			return "✍️ <b>" + label + "</b>: send it as one message, up to " + max + " characters."
+		AskText: func(label, limit string) string {
+			return "✍️ <b>" + label + "</b>: send it as one message, up to " + limit + " characters."
 		},
 		AskPicture: "🖼 <b>Send a picture.</b> You can add the description as its caption.",
-		AskPictures: func(max string) string {
-			return "🖼 <b>Send the pictures</b>, up to " + max + ", one by one or as an album. You can add the description as a caption."
+		AskPictures: func(limit string) string {
+			return "🖼 <b>Send the pictures</b>, up to " + limit + ", one by one or as an album. You can add the description as a caption."
 		},
 		AskFile: func(label string) string { return "📎 <b>" + label + "</b>: send the file." },
 		Price:   func(price string) string { return "Price: <b>" + price + "</b>" },

@@ -52,15 +52,15 @@ func russian() Texts {
 			return "<b>" + title + "</b>\n" + about + "\n\n" + price + "\nГотово примерно через " + seconds + "\n\n" + ask
 		},
 		Asking: func(title, ask string) string { return "<b>" + title + "</b>\n" + ask },
-		AskPrompt: func(max string) string {
-			return "✍️ <b>Опишите, что хотите увидеть</b>, одним сообщением, до " + max + " знаков."
+		AskPrompt: func(limit string) string {
+			return "✍️ <b>Опишите, что хотите увидеть</b>, одним сообщением, до " + limit + " знаков."
 		},
-		AskText: func(label, max string) string {
-			return "✍️ <b>" + label + "</b>: пришлите одним сообщением, до " + max + " знаков."
+		AskText: func(label, limit string) string {
+			return "✍️ <b>" + label + "</b>: пришлите одним сообщением, до " + limit + " знаков."
 		},
 		AskPicture: "🖼 <b>Пришлите картинку.</b> Описание можно добавить подписью к ней.",
-		AskPictures: func(max string) string {
-			return "🖼 <b>Пришлите картинки</b>, до " + max + ", по одной или альбомом. Описание можно добавить подписью."
+		AskPictures: func(limit string) string {
+			return "🖼 <b>Пришлите картинки</b>, до " + limit + ", по одной или альбомом. Описание можно добавить подписью."
 		},
 		AskFile: func(label string) string { return "📎 <b>" + label + "</b>: пришлите файл." },
 		Price:   func(price string) string { return "Цена: <b>" + price + "</b>" },

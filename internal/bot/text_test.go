@@ -18,8 +18,8 @@ import (
 func call(t *testing.T, fn reflect.Value) string {
 	t.Helper()
 	var args []reflect.Value
-	for i := range fn.Type().NumIn() {
-		switch in := fn.Type().In(i); in {
+	for in := range fn.Type().Ins() {
+		switch in := in; in {
 		case reflect.TypeFor[string]():
 			args = append(args, reflect.ValueOf("«x»"))
 		case reflect.TypeFor[int]():

@@ -133,7 +133,7 @@ const contract = `status version instance uptime_seconds
 // hasFields checks every name of the contract and the kind of its value.
 func hasFields(t *testing.T, body map[string]any) {
 	t.Helper()
-	for _, path := range strings.Fields(contract) {
+	for path := range strings.FieldsSeq(contract) {
 		value, ok := at(body, path)
 		if !ok {
 			t.Errorf("/health has no %s", path)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -182,10 +183,8 @@ func (s *shop) wait(id generation.ID, states ...generation.State) generation.Gen
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		for _, want := range states {
-			if g.State == want {
-				return g
-			}
+		if slices.Contains(states, g.State) {
+			return g
 		}
 		if time.Now().After(deadline) {
 			s.t.Fatalf("still %s (%s), want %v", g.State, g.Cause, states)

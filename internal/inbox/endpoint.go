@@ -54,8 +54,7 @@ func (r *Receiver) Handler(e Endpoint) http.Handler {
 }
 
 func answerUnread(w http.ResponseWriter, err error) {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		http.Error(w, "body too large", http.StatusRequestEntityTooLarge)
 		return
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -128,7 +127,7 @@ func (p *Processor) failed(ctx context.Context, m Message, cause error) error {
 		"attempt", m.Attempts+1, "error", cause.Error())
 	return p.term.InTx(ctx, p.pool, func(tx pgx.Tx) error {
 		var state string
-		err := tx.QueryRow(ctx, sqlFailed, m.ID, storable(cause), maxAttempts, backoff(m.Attempts).Milliseconds()).Scan(&state)
+		err := tx.QueryRow(ctx, sqlFailed, m.ID, pg.Storable(cause), maxAttempts, backoff(m.Attempts).Milliseconds()).Scan(&state)
 		if err != nil {
 			return fmt.Errorf("record the failed attempt: %w", err)
 		}
@@ -137,12 +136,6 @@ func (p *Processor) failed(ctx context.Context, m Message, cause error) error {
 		}
 		return nil
 	})
-}
-
-// storable returns an error's text as PostgreSQL takes it. A failure that could
-// not be recorded would be repeated for ever.
-func storable(err error) string {
-	return strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", "?"), "?")
 }
 
 // Stats is the inbox as health reports it.

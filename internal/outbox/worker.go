@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -67,7 +66,7 @@ func (w *Worker) due(ctx context.Context, busy []Chat, limit int) ([]Chat, error
 // next sends a chat's first message.
 func (w *Worker) next(ctx context.Context, c Chat) (more bool, err error) {
 	if err := w.pace.wait(ctx, c); err != nil {
-		return false, nil // the term ends; the rows stay
+		return false, nil //nolint:nilerr // the term ends; the rows stay
 	}
 	m, more, err := w.claim(ctx, c)
 	if err != nil || m.ID == 0 {
@@ -129,7 +128,7 @@ func (w *Worker) record(ctx context.Context, m Message, receipt Receipt, cause e
 		if end != "" {
 			return w.end(ctx, tx, m, w.term.Epoch(), end, receipt, cause)
 		}
-		_, err := tx.Exec(ctx, sqlPostpone, m.ID, storable(cause), wait.Milliseconds(), w.term.Epoch())
+		_, err := tx.Exec(ctx, sqlPostpone, m.ID, pg.Storable(cause), wait.Milliseconds(), w.term.Epoch())
 		return err
 	})
 	if cause != nil {
@@ -167,7 +166,7 @@ func (w *Worker) judge(m Message, cause error) (end State, wait time.Duration) {
 }
 
 func (w *Worker) end(ctx context.Context, tx pgx.Tx, m Message, epoch int64, end State, receipt Receipt, cause error) error {
-	tag, err := tx.Exec(ctx, sqlSettle, m.ID, end, storable(cause), epoch)
+	tag, err := tx.Exec(ctx, sqlSettle, m.ID, end, pg.Storable(cause), epoch)
 	if err != nil {
 		return fmt.Errorf("settle message %d: %w", m.ID, err)
 	}
@@ -175,13 +174,4 @@ func (w *Worker) end(ctx context.Context, tx pgx.Tx, m Message, epoch int64, end
 		return nil // settled before
 	}
 	return w.sender.Settle(ctx, tx, m, end, receipt, cause)
-}
-
-// storable returns an error's text as PostgreSQL takes it, "" for none. An
-// outcome that could not be recorded would be taken for a lost answer.
-func storable(err error) string {
-	if err == nil {
-		return ""
-	}
-	return strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", "?"), "?")
 }

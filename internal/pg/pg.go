@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -112,4 +113,14 @@ func IsPassing(err error) bool {
 		return true
 	}
 	return false
+}
+
+// Storable returns an error's text as PostgreSQL takes it, "" for none: NUL and
+// invalid UTF-8 are replaced. A failure that could not be recorded would be
+// repeated for ever.
+func Storable(err error) string {
+	if err == nil {
+		return ""
+	}
+	return strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", "?"), "?")
 }

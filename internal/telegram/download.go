@@ -26,7 +26,8 @@ func Download(ctx context.Context, bot *gotgbot.Bot, fileID string) (body io.Rea
 	if err != nil {
 		return nil, "", &Error{Method: "download", Outcome: NotSent, Description: "the address of the file is not usable"}
 	}
-	resp, err := (&http.Client{Timeout: downloadTimeout}).Do(req)
+	client := &http.Client{Timeout: downloadTimeout, CheckRedirect: notFollowed}
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, "", &Error{Method: "download", Outcome: Unknown, Description: clean(err, bot.Token)}
 	}

@@ -33,7 +33,7 @@ func New(token, baseURL string) (*gotgbot.Bot, error) {
 	}
 	t := &transport{
 		base:   strings.TrimSuffix(baseURL, "/"),
-		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		client: &http.Client{CheckRedirect: notFollowed},
 	}
 	b, err := gotgbot.NewBot(token, &gotgbot.BotOpts{BotClient: t, DisableTokenCheck: true})
 	if err != nil { // its text quotes the token
@@ -41,6 +41,10 @@ func New(token, baseURL string) (*gotgbot.Bot, error) {
 	}
 	return b, nil
 }
+
+// notFollowed keeps a redirect from repeating a call. It also keeps the token at
+// home: the next server would read it in the Referer header.
+func notFollowed(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Outcome says what became of a call.
 type Outcome int
@@ -73,8 +77,7 @@ func OutcomeOf(err error) Outcome {
 	if err == nil {
 		return Done
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Outcome
 	}
 	return Unknown
@@ -82,8 +85,7 @@ func OutcomeOf(err error) Outcome {
 
 // RetryAfter returns how long Telegram asks to wait, and 0 if it does not.
 func RetryAfter(err error) time.Duration {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.RetryAfter
 	}
 	return 0

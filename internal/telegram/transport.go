@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptrace"
@@ -46,9 +47,7 @@ func (t *transport) FileURL(token, path string, _ *gotgbot.RequestOpts) string {
 // RequestWithContext makes one call and never repeats it.
 func (t *transport) RequestWithContext(ctx context.Context, token, method string, params map[string]any, opts *gotgbot.RequestOpts) (json.RawMessage, error) {
 	if opts != nil {
-		for k, v := range opts.OverrideParams {
-			params[k] = v
-		}
+		maps.Copy(params, opts.OverrideParams)
 	}
 	upload := hasUpload(params)
 	ctx, cancel := context.WithTimeout(ctx, deadline(method, params, opts, upload))
@@ -127,8 +126,7 @@ func answer(method, token string, resp *http.Response) (json.RawMessage, error) 
 
 // clean returns what failed without the address, which contains the token.
 func clean(err error, token string) string {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	return strings.ReplaceAll(err.Error(), token, "***")

@@ -1,6 +1,7 @@
 package apptest
 
 import (
+	"slices"
 	"strings"
 
 	"kiosk/internal/simulator/telegramsim"
@@ -61,9 +62,9 @@ func (p *Person) Press(text string) string {
 	var found telegramsim.Message
 	p.Wait("a button "+text, func(telegramsim.Message) bool {
 		all := p.w.Telegram.Messages(p.ID)
-		for i := len(all) - 1; i >= 0; i-- {
-			if b, ok := Button(all[i], text); ok {
-				found, data = all[i], b.CallbackData
+		for _, m := range slices.Backward(all) {
+			if b, ok := Button(m, text); ok {
+				found, data = m, b.CallbackData
 				return true
 			}
 		}

@@ -176,12 +176,12 @@ func TestVerifySignature_ForgedCallbackIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forged, real := receive(t, got), receive(t, got)
+	forged, genuine := receive(t, got), receive(t, got)
 	if named := kie.CallbackTaskID(forged.body); named == id || kie.VerifySignature(hmacKey, forged.header, named, time.Now()) {
 		t.Errorf("the forged callback about %q is accepted", named)
 	}
-	if !kie.VerifySignature(hmacKey, real.header, kie.CallbackTaskID(real.body), time.Now()) {
-		t.Error("the real callback is refused")
+	if !kie.VerifySignature(hmacKey, genuine.header, kie.CallbackTaskID(genuine.body), time.Now()) {
+		t.Error("the genuine callback is refused")
 	}
 }
 

@@ -169,8 +169,7 @@ func (c *Client) call(ctx context.Context, method, path string, body any) (json.
 }
 
 func notAnswered(err error, written bool) *provider.Error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	if !written {
@@ -249,11 +248,8 @@ type number int
 // UnmarshalJSON accepts 200 and "200"; anything else counts as 0.
 func (n *number) UnmarshalJSON(raw []byte) error {
 	var v json.Number
-	if json.Unmarshal(bytes.Trim(raw, `"`), &v) != nil {
-		return nil
-	}
-	i, err := v.Int64()
-	if err == nil {
+	if json.Unmarshal(bytes.Trim(raw, `"`), &v) == nil {
+		i, _ := v.Int64() // what is no whole number counts as 0
 		*n = number(i)
 	}
 	return nil

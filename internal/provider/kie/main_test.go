@@ -25,6 +25,7 @@ const (
 type account struct {
 	*kie.Client
 	sim *kiesim.Server
+	url string
 }
 
 // simulate starts a server below /kie, as a base URL with a path. Options may
@@ -50,7 +51,8 @@ func simulate(t *testing.T, options ...func(*kiesim.Config)) account {
 		}
 		server.Close()
 	})
-	return account{dial(t, server.URL+"/kie/"), sim}
+	url := server.URL + "/kie/"
+	return account{dial(t, url), sim, url}
 }
 
 // fault scripts one misbehaviour of the server.

@@ -61,16 +61,17 @@ func refusals() map[string]struct {
 
 func TestSubmit_OutcomeOfEveryRefusal(t *testing.T) {
 	t.Parallel()
+	a := simulate(t)
 	for name, c := range refusals() {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			a := simulate(t)
+			before := len(a.sim.Calls())
 			c.fault.Method = "createTask"
 			a.fault(t, c.fault)
-			id, err := a.Submit(soon(t), image())
+			defer a.sim.ClearFaults()
+			id, err := dial(t, a.url).Submit(soon(t), image())
 			check(t, err, c.want)
-			if id != "" || len(a.sim.Tasks()) != 0 || len(a.sim.Calls()) != 1 {
-				t.Errorf("id %q, %d tasks after %d calls, want one call and nothing", id, len(a.sim.Tasks()), len(a.sim.Calls()))
+			if calls := len(a.sim.Calls()) - before; id != "" || len(a.sim.Tasks()) != 0 || calls != 1 {
+				t.Errorf("id %q, %d tasks after %d calls, want nothing after one call", id, len(a.sim.Tasks()), calls)
 			}
 		})
 	}
@@ -79,13 +80,13 @@ func TestSubmit_OutcomeOfEveryRefusal(t *testing.T) {
 // A read has no effect, so a lost answer only delays it.
 func TestFetch_OutcomeOfEveryRefusal(t *testing.T) {
 	t.Parallel()
+	a := simulate(t)
 	for name, c := range refusals() {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			a := simulate(t)
 			c.fault.Method = "recordInfo"
 			a.fault(t, c.fault)
-			_, err := a.Fetch(soon(t), "some-task")
+			defer a.sim.ClearFaults()
+			_, err := dial(t, a.url).Fetch(soon(t), "some-task")
 			if c.want.code == 422 {
 				c.want.cause = provider.NotFound
 			}
