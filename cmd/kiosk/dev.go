@@ -37,13 +37,17 @@ func devCommand() *cobra.Command {
 		Short: "Run the whole system on this machine: no key, no account, no Docker",
 		Long:  "Run a private PostgreSQL, a Telegram simulator with a web chat, a KIE simulator and the bot.\nPrints one line with the addresses when all of it works. Ctrl-C stops all of it.",
 		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return dev(c.Context(), o, c.ErrOrStderr()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if o.ephemeral && o.data != "" {
+				return usageError{errors.New("--data keeps the data and --ephemeral keeps nothing: choose one")}
+			}
+			return dev(c.Context(), o, c.ErrOrStderr())
+		},
 	}
 	c.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the bot and the console")
 	c.Flags().StringVar(&o.simListen, "sim-listen", "127.0.0.1:8081", "address of the simulators and the web chat")
 	c.Flags().StringVar(&o.data, "data", "", "folder of the data (default: one of your user's)")
 	c.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "keep nothing")
-	c.MarkFlagsMutuallyExclusive("data", "ephemeral")
 	return c
 }
 

@@ -344,6 +344,7 @@ func TestCommands_AnswerWithTheRightCode(t *testing.T) {
 		{nil, "nonsense", 2, "unknown command"},
 		{nil, "serve --nonsense", 2, "unknown flag"},
 		{nil, "serve", 2, "TELEGRAM_BOT_TOKEN"},
+		{nil, "dev --ephemeral --data /tmp/x", 2, "choose one"},
 		{nil, "env --check", 2, "KIE_API_KEY"},
 		{env, "env --check", 0, "valid"},
 		{env, "env", 0, "WELCOME_CREDIT"},
