@@ -252,13 +252,14 @@ func History(ctx context.Context, db pg.DB, id ID) ([]HistoryLine, error) {
 type Stats struct {
 	Running       int64   `json:"running"`
 	OldestSeconds float64 `json:"oldest_seconds"`
-	Stuck         int64   `json:"stuck"` // due for minutes, and nobody works on them
+	Stuck         int64   `json:"stuck"`   // due for minutes, and nobody works on them
+	Unknown       int64   `json:"unknown"` // submitted, and the answer was lost
 }
 
 // ReadStats counts the generations under way.
 func ReadStats(ctx context.Context, db pg.DB) (Stats, error) {
 	var s Stats
-	if err := db.QueryRow(ctx, sqlStats).Scan(&s.Running, &s.OldestSeconds, &s.Stuck); err != nil {
+	if err := db.QueryRow(ctx, sqlStats).Scan(&s.Running, &s.OldestSeconds, &s.Stuck, &s.Unknown); err != nil {
 		return s, fmt.Errorf("count generations: %w", err)
 	}
 	return s, nil
