@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kiosk/internal/app/apptest/wire"
+)
+
+const (
+	crowd    = 4  // scenarios at once: they wait more than they compute
+	missable = 20 // one scenario in so many may miss its point: two workers may swap
+)
+
+// route is one way through the program, chosen by what the person asks for.
+type route struct {
+	name, prompt string
+	from         string // where it parts from the first one, by a label
+	end          end    // without a crash
+}
+
+func routes() []route {
+	return []route{
+		{name: "delivery", prompt: "a lighthouse at dawn", end: delivered},
+		{name: "refusal by the model", prompt: "a nude statue", from: "callback kie", end: released},
+	}
+}
+
+// The program is killed before and after every point of its routes: each commit,
+// each call that it makes and each answer that it gives. With the next process
+// and a person who tries again all comes to one of three ends: the result is
+// there once, or the button that offers it brings it, or the order failed and
+// nothing was charged. Nothing is paid for twice, and nothing is left over.
+//
+// The points are those that a run without a crash passes.
+func TestCrash_EveryPointEndsWell(t *testing.T) {
+	began := time.Now()
+	var plan []scenario
+	points := 0
+	for _, r := range routes() {
+		passed := survey(t, r)
+		points += len(passed)
+		t.Logf("route %q: %d points", r.name, len(passed))
+		for _, p := range passed {
+			plan = append(plan, scenario{r, wire.Trap{Point: p, Side: wire.Before}}, scenario{r, wire.Trap{Point: p, Side: wire.After}})
+		}
+	}
+	if testing.Short() {
+		plan = everyThird(plan)
+	}
+	ends := runAll(t, plan)
+	t.Logf("crash points: %d, scenarios: %d in %.0f s\n%s", points, len(plan), time.Since(began).Seconds(), ends)
+	if missed := len(ends[missed]); missed*missable > len(plan) {
+		t.Errorf("%d of %d scenarios missed their point", missed, len(plan))
+	}
+}
+
+// survey runs a route without a crash and returns its points.
+func survey(t *testing.T, r route) (points []wire.Point) {
+	t.Run("survey of "+r.name, func(t *testing.T) {
+		s := scenario{route: r}
+		var got end
+		if got, points = s.run(t); got != r.end {
+			t.Fatalf("the route ended as %q, want %q", got, r.end)
+		}
+	})
+	parts := slices.IndexFunc(points, func(p wire.Point) bool { return r.from == "" || p.Label == r.from })
+	if parts < 0 {
+		t.Fatalf("the route %q has no point %q", r.name, r.from)
+	}
+	return points[parts:]
+}
+
+func everyThird(plan []scenario) (some []scenario) {
+	for i := 0; i < len(plan); i += 3 {
+		some = append(some, plan[i])
+	}
+	return some
+}
+
+// tally holds the names of the scenarios by their end.
+type tally map[end][]string
+
+// String counts the ends, and names the scenarios of the rare ones.
+func (ends tally) String() string {
+	var b strings.Builder
+	for _, e := range slices.Sorted(maps.Keys(ends)) {
+		fmt.Fprintf(&b, "%4d %s\n", len(ends[e]), e)
+		if e == delivered {
+			continue
+		}
+		for _, name := range ends[e] {
+			fmt.Fprintf(&b, "       %s\n", name)
+		}
+	}
+	return b.String()
+}
+
+// runAll runs the scenarios, some at a time, and counts how they ended.
+func runAll(t *testing.T, plan []scenario) tally {
+	ends := tally{}
+	var mu sync.Mutex
+	var workers sync.WaitGroup
+	next := make(chan scenario)
+	for range crowd {
+		workers.Go(func() {
+			for s := range next {
+				got := skipped
+				t.Run(s.name(), func(t *testing.T) {
+					got = torn // unless it comes to an end
+					got, _ = s.run(t)
+				})
+				mu.Lock()
+				ends[got] = append(ends[got], s.name())
+				mu.Unlock()
+			}
+		})
+	}
+	for _, s := range plan {
+		next <- s
+	}
+	close(next)
+	workers.Wait()
+	return ends
+}
