@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"kiosk/internal/bot"
+	"kiosk/internal/fault"
 	"kiosk/internal/generation"
 	"kiosk/internal/inbox"
 	"kiosk/internal/outbox"
@@ -151,6 +152,9 @@ func (a *App) fetchUpdates(ctx context.Context, offset int64) ([]inbox.Envelope,
 	raw, err := a.api.RequestWithContext(ctx, "getUpdates", map[string]any{
 		"offset": offset, "limit": 100, "timeout": int64(25), "allowed_updates": allowedUpdates(),
 	}, nil)
+	if wait := telegram.RetryAfter(err); wait > 0 {
+		return nil, offset, fault.Wrap(err, fault.Unavailable, "Telegram asks to wait").After(wait)
+	}
 	if err != nil {
 		return nil, offset, err
 	}
@@ -186,6 +190,7 @@ func (a *App) until(ctx context.Context, trouble string, call func(context.Conte
 		if err == nil || ctx.Err() != nil {
 			return
 		}
+		pause = max(pause, telegram.RetryAfter(err))
 		a.log.Warn(trouble, "error", err.Error(), "next_try", pause.String())
 		select {
 		case <-ctx.Done():

@@ -81,16 +81,25 @@ func (s *Sender) screen(ctx context.Context, m outbox.Message) error {
 func (s *Sender) message(ctx context.Context, chat int64, sc screen) error {
 	_, err := s.api.SendMessageWithContext(ctx, chat, sc.Text, &gotgbot.SendMessageOpts{
 		ParseMode: gotgbot.ParseModeHTML, ReplyMarkup: keyboard(sc.Keys),
-		LinkPreviewOptions: &gotgbot.LinkPreviewOptions{IsDisabled: true},
+		LinkPreviewOptions: &gotgbot.LinkPreviewOptions{IsDisabled: true}, RequestOpts: withoutKeyboard(sc.Keys),
 	})
 	return err
+}
+
+// withoutKeyboard leaves the parameter out of a call whose screen has no
+// buttons: an empty keyboard object is no valid one.
+func withoutKeyboard(rows [][]key) *gotgbot.RequestOpts {
+	if len(rows) > 0 {
+		return nil
+	}
+	return &gotgbot.RequestOpts{OverrideParams: map[string]any{"reply_markup": nil}}
 }
 
 // edit replaces a screen. One that is gone is shown anew.
 func (s *Sender) edit(ctx context.Context, chat, messageID int64, sc screen) error {
 	_, _, err := s.api.EditMessageTextWithContext(ctx, &gotgbot.EditMessageTextOpts{
 		ChatId: chat, MessageId: messageID, Text: sc.Text, ParseMode: gotgbot.ParseModeHTML, ReplyMarkup: keyboard(sc.Keys),
-		LinkPreviewOptions: &gotgbot.LinkPreviewOptions{IsDisabled: true},
+		LinkPreviewOptions: &gotgbot.LinkPreviewOptions{IsDisabled: true}, RequestOpts: withoutKeyboard(sc.Keys),
 	})
 	switch {
 	case telegram.IsNotModified(err):

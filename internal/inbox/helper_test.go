@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,6 +54,29 @@ func (h *house) background(fn func(context.Context)) (stop func()) {
 	h.t.Cleanup(stop)
 	return stop
 }
+
+// countingPool returns a pool of its own, and the number of statements sent on it.
+func (h *house) countingPool() (*pgxpool.Pool, *atomic.Int64) {
+	h.t.Helper()
+	cfg, err := pgxpool.ParseConfig(h.url)
+	h.must(err)
+	var s statements
+	cfg.ConnConfig.Tracer = &s
+	pool, err := pgxpool.NewWithConfig(h.t.Context(), cfg)
+	h.must(err)
+	h.t.Cleanup(pool.Close)
+	return pool, &s.count
+}
+
+// statements counts what a connection sends.
+type statements struct{ count atomic.Int64 }
+
+func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	s.count.Add(1)
+	return ctx
+}
+
+func (*statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 // receiver returns a running receiver of this database, as any instance has one.
 func (h *house) receiver() *inbox.Receiver {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"kiosk/internal/fault"
 )
 
 // Poller receives by asking instead of by webhook. Messages are stored first
@@ -12,11 +14,17 @@ import (
 type Poller struct {
 	// Fetch asks for the messages from offset on, waiting for some time when
 	// there are none, and returns them with the offset that acknowledges them.
+	// Its error may advise when to ask again (fault.RetryAfter).
 	Fetch func(ctx context.Context, offset int64) (messages []Envelope, next int64, err error)
 
 	Receiver *Receiver
 	Log      *slog.Logger
 }
+
+const (
+	errorPause = 2 * time.Second
+	notWaiting = 100 * time.Millisecond // a server that answers "nothing" sooner does not hold the poll
+)
 
 // Run polls until ctx ends. An error is logged when it changes, and pauses.
 func (p *Poller) Run(ctx context.Context) error {
@@ -26,14 +34,21 @@ func (p *Poller) Run(ctx context.Context) error {
 	var offset int64
 	trouble := ""
 	for ctx.Err() == nil {
+		asked := time.Now()
 		next, err := p.once(ctx, offset)
+		idle := next == offset && time.Since(asked) < notWaiting
 		offset = next
 		if ctx.Err() != nil {
 			break
 		}
 		trouble = p.note(trouble, err)
-		if err != nil {
-			pause(ctx, 2*time.Second)
+		switch wait, advised := fault.RetryAfter(err); {
+		case advised:
+			pause(ctx, max(wait, errorPause))
+		case err != nil:
+			pause(ctx, errorPause)
+		case idle:
+			pause(ctx, notWaiting)
 		}
 	}
 	return nil //nolint:nilerr // a poll that was cut by the stop has nothing to report

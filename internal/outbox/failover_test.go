@@ -170,7 +170,7 @@ func TestWorker_TermLostWhileSendingLeavesTheJudgementToTheNext(t *testing.T) {
 	late, s := newSender(), newSender()
 	late.send = func(ctx context.Context, _ outbox.Message) error { <-ctx.Done(); return ctx.Err() }
 	h.add(draft(notice, 1, "a"), draft(notice, 1, "b"))
-	_, stop := h.workUntil(former, late)
+	_, stop := h.workOn(h.pool, former, late)
 	late.want(t, "send a")
 	h.exec(`SELECT pg_terminate_backend(pid) FROM singleton_lease`)
 	present := h.elect("two", h.url)

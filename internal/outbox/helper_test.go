@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,6 +142,29 @@ func open(t *testing.T) *house {
 	return &house{t: t, url: url, pool: pgtest.Pool(t, url)}
 }
 
+// countingPool returns a pool of its own, and the number of statements sent on it.
+func (h *house) countingPool() (*pgxpool.Pool, *atomic.Int64) {
+	h.t.Helper()
+	cfg, err := pgxpool.ParseConfig(h.url)
+	h.must(err)
+	var s statements
+	cfg.ConnConfig.Tracer = &s
+	pool, err := pgxpool.NewWithConfig(h.t.Context(), cfg)
+	h.must(err)
+	h.t.Cleanup(pool.Close)
+	return pool, &s.count
+}
+
+// statements counts what a connection sends.
+type statements struct{ count atomic.Int64 }
+
+func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	s.count.Add(1)
+	return ctx
+}
+
+func (*statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
 // start opens a house where s sends during a term.
 func start(t *testing.T, s outbox.Sender) (*house, *outbox.Worker) {
 	t.Helper()
@@ -181,13 +205,13 @@ func (h *house) elect(name, url string) *singleton.Term {
 // work runs a worker until the end of the test.
 func (h *house) work(term *singleton.Term, s outbox.Sender) *outbox.Worker {
 	h.t.Helper()
-	w, _ := h.workUntil(term, s)
+	w, _ := h.workOn(h.pool, term, s)
 	return w
 }
 
-func (h *house) workUntil(term *singleton.Term, s outbox.Sender) (w *outbox.Worker, stop func()) {
+func (h *house) workOn(pool *pgxpool.Pool, term *singleton.Term, s outbox.Sender) (w *outbox.Worker, stop func()) {
 	h.t.Helper()
-	w, err := outbox.NewWorker(h.pool, term, s, quiet)
+	w, err := outbox.NewWorker(pool, term, s, quiet)
 	h.must(err)
 	return w, h.background(w.Run)
 }

@@ -134,16 +134,21 @@ func TestWorker_TooManyMakesItsChatWaitAndNoOther(t *testing.T) {
 	s.want(t, "send first", "settle first sent", "send second", "settle second sent")
 }
 
-// The pause ends by itself: nobody says that the message is due again.
+// The pause ends by itself, and until then nobody works on the chat.
 func TestWorker_SendsAfterThePauseThatTelegramAskedFor(t *testing.T) {
 	t.Parallel()
 	s := newSender()
 	short := *errTooMany
-	short.RetryAfter = time.Millisecond
+	short.RetryAfter = 500 * time.Millisecond
 	s.answers["a"] = times(1, &short)
-	h, _ := start(t, s)
-	h.add(draft(notice, 1, "a"))
-	s.want(t, "send a", "send a", "settle a sent")
+	h := open(t)
+	h.add(draft(notice, 1, "a"), draft(notice, 1, "b"))
+	pool, sent := h.countingPool()
+	h.workOn(pool, h.elect("one", h.url), s)
+	s.want(t, "send a", "send a", "settle a sent", "send b", "settle b sent")
+	if n := sent.Load(); n > 60 { // about 10 for an attempt and 5 for a poll
+		t.Errorf("three attempts took %d statements", n)
+	}
 }
 
 func TestWorker_PanicOfSendIsALostAnswer(t *testing.T) {

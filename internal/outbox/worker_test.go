@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -36,6 +37,26 @@ func TestWorker_HandsOverWhatWasAdded(t *testing.T) {
 		}
 		if e.call == "settle" && (e.receipt != `"of a"` || e.cause != nil) {
 			t.Errorf("settled with receipt %s and cause %v", e.receipt, e.cause)
+		}
+	}
+}
+
+// Each message is added when the last has gone out: polling alone would not be
+// through with them in time.
+func TestWorker_WakeSendsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSender()
+	h, w := start(t, s)
+	late := time.After(patience)
+	for i := range 2 * int(patience/time.Second) {
+		h.add(urgent(1, fmt.Sprint(i)))
+		w.Wake()
+		for range 2 {
+			select {
+			case <-s.events:
+			case <-late:
+				t.Fatalf("only %d messages were sent in time", i)
+			}
 		}
 	}
 }
@@ -254,7 +275,7 @@ func TestWorker_StopRecordsWhatIsUnderWayAndBeginsNothing(t *testing.T) {
 	s.send = func(context.Context, outbox.Message) error { <-goOn; return nil }
 	h := open(t)
 	h.add(draft(notice, 1, "a"), draft(notice, 1, "b"))
-	_, stop := h.workUntil(h.elect("one", h.url), s)
+	_, stop := h.workOn(h.pool, h.elect("one", h.url), s)
 	t.Cleanup(sync.OnceFunc(func() { close(goOn) }))
 	s.want(t, "send a")
 	stopped := make(chan struct{})
