@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"kiosk/internal/app/apptest"
@@ -30,9 +31,7 @@ func (st *stage) step() bool {
 	if st.person.Files() > 0 || st.shows("❌") {
 		return false
 	}
-	chat := st.Telegram.Messages(st.person.ID)
-	for i := len(chat) - 1; i >= 0; i-- {
-		m := chat[i]
+	for _, m := range slices.Backward(st.Telegram.Messages(st.person.ID)) {
 		for _, label := range []string{"Send it to me", "Generate", "Z-Image", "Pictures"} {
 			if b, ok := apptest.Button(m, label); ok {
 				st.press(m, b)

@@ -64,8 +64,7 @@ func (s scenario) run(t *testing.T) (end, []wire.Point) {
 	st.start()
 	first := st.now
 	st.journal.Open(s.trap, func() {
-		_ = first.cmd.Process.Kill() // it lives: it has just said something
-		<-first.done
+		first.kill()
 		st.door.Shut()
 	})
 	st.play()
@@ -77,7 +76,6 @@ func (s scenario) run(t *testing.T) (end, []wire.Point) {
 			got = missed
 		}
 	}
-	_ = st.now.cmd.Process.Kill() // all is over: nothing is left to do in order
 	return got, st.journal.Points()
 }
 
@@ -152,7 +150,7 @@ func hookLabel(r *http.Request) string {
 func (st *stage) start() {
 	st.t.Helper()
 	st.starts++
-	st.now = serve(st.t, st.env, "one of several")
+	st.now = launch(st.t, st.env)
 	if err := st.door.Open(st.now.url); err != nil {
 		st.t.Fatal(err)
 	}

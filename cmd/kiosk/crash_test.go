@@ -14,6 +14,7 @@ import (
 
 const (
 	crowd    = 4  // scenarios at once: they wait more than they compute
+	fewest   = 50 // points: the routes had more when this was written
 	missable = 20 // one scenario in so many may miss its point: two workers may swap
 )
 
@@ -49,6 +50,9 @@ func TestCrash_EveryPointEndsWell(t *testing.T) {
 		for _, p := range passed {
 			plan = append(plan, scenario{r, wire.Trap{Point: p, Side: wire.Before}}, scenario{r, wire.Trap{Point: p, Side: wire.After}})
 		}
+	}
+	if points < fewest {
+		t.Fatalf("only %d points were found; do the proxies still see the routes?", points)
 	}
 	if testing.Short() {
 		plan = everyThird(plan)

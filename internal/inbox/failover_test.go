@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -208,27 +207,6 @@ func TestListen_WhileItCannotPollingGoesOnAndLaterItListens(t *testing.T) {
 	h.store(other, message("lane", "2"))
 	receive(t, woken, "the wake-up")
 	receive(t, calls.calls, "the message")
-}
-
-// memory is a log that a test can wait for.
-type memory struct{ lines chan string }
-
-func newLog() memory { return memory{make(chan string, 1024)} }
-
-func (memory) Enabled(context.Context, slog.Level) bool { return true }
-func (m memory) WithAttrs([]slog.Attr) slog.Handler     { return m }
-func (m memory) WithGroup(string) slog.Handler          { return m }
-
-func (m memory) Handle(_ context.Context, r slog.Record) error {
-	m.lines <- r.Message
-	return nil
-}
-
-func (m memory) await(t *testing.T, text string) {
-	t.Helper()
-	for !strings.Contains(receive(t, m.lines, "the log line "+text), text) {
-		continue
-	}
 }
 
 // A message that arrives behind a failed one is due, but its lane is not. A

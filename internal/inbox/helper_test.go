@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -255,6 +256,27 @@ func (h *house) awaitBlocked(n int) {
 		return h.count(`SELECT count(*) FROM pg_locks WHERE NOT granted
 			AND relation = 'inbox_messages'::regclass AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`) >= n
 	})
+}
+
+// memory is a log that a test can wait for.
+type memory struct{ lines chan string }
+
+func newLog() memory { return memory{make(chan string, 1024)} }
+
+func (memory) Enabled(context.Context, slog.Level) bool { return true }
+func (m memory) WithAttrs([]slog.Attr) slog.Handler     { return m }
+func (m memory) WithGroup(string) slog.Handler          { return m }
+
+func (m memory) Handle(_ context.Context, r slog.Record) error {
+	m.lines <- r.Message
+	return nil
+}
+
+func (m memory) await(t *testing.T, text string) {
+	t.Helper()
+	for !strings.Contains(receive(t, m.lines, "the log line "+text), text) {
+		continue
+	}
 }
 
 // eventually waits until cond holds.

@@ -26,13 +26,24 @@ const (
 	notWaiting = 100 * time.Millisecond // a server that answers "nothing" sooner does not hold the poll
 )
 
-// Run polls until ctx ends. An error is logged when it changes, and pauses.
+// calm is how long polling must have worked before its trouble counts as over:
+// two who poll with one token are refused in turns.
+const calm = 10 * time.Second
+
+// trouble is the error that polling suffers from, "" for none.
+type trouble struct {
+	text string
+	last time.Time // it was met
+}
+
+// Run polls until ctx ends. An error pauses, and is logged when it is another
+// one than before.
 func (p *Poller) Run(ctx context.Context) error {
 	if p.Fetch == nil || p.Receiver == nil || p.Log == nil {
 		return errors.New("inbox: a poller needs a way to fetch, a receiver and a log")
 	}
 	var offset int64
-	trouble := ""
+	var t trouble
 	for ctx.Err() == nil {
 		asked := time.Now()
 		next, err := p.once(ctx, offset)
@@ -41,7 +52,7 @@ func (p *Poller) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		trouble = p.note(trouble, err)
+		p.note(&t, err)
 		switch wait, advised := fault.RetryAfter(err); {
 		case advised:
 			pause(ctx, max(wait, errorPause))
@@ -68,19 +79,17 @@ func (p *Poller) once(ctx context.Context, offset int64) (int64, error) {
 	return next, nil
 }
 
-func (p *Poller) note(was string, err error) string {
-	now := ""
-	if err != nil {
-		now = err.Error()
-	}
-	switch now {
-	case was:
-	case "":
+func (p *Poller) note(t *trouble, err error) {
+	switch {
+	case err != nil:
+		if err.Error() != t.text {
+			p.Log.Warn("polling fails", "error", err.Error())
+		}
+		t.text, t.last = err.Error(), time.Now()
+	case t.text != "" && time.Since(t.last) > calm:
 		p.Log.Info("polling works again")
-	default:
-		p.Log.Warn("polling fails", "error", now)
+		t.text = ""
 	}
-	return now
 }
 
 func pause(ctx context.Context, d time.Duration) {

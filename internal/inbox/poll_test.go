@@ -3,12 +3,16 @@ package inbox_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"kiosk/internal/fault"
 	"kiosk/internal/inbox"
 	"kiosk/internal/pg"
 )
@@ -31,7 +35,6 @@ func (f *flaky) Exec(ctx context.Context, sql string, args ...any) (pgconn.Comma
 type queue struct {
 	messages []inbox.Envelope
 	offsets  chan int64 // that were asked for
-	fails    error      // what the next question fails with
 }
 
 func newQueue(keys ...string) *queue {
@@ -44,10 +47,6 @@ func newQueue(keys ...string) *queue {
 
 func (q *queue) fetch(ctx context.Context, offset int64) ([]inbox.Envelope, int64, error) {
 	q.offsets <- offset
-	if err := q.fails; err != nil {
-		q.fails = nil
-		return nil, 99, err
-	}
 	if int(offset) >= len(q.messages) {
 		<-ctx.Done()
 		return nil, offset, ctx.Err()
@@ -107,14 +106,89 @@ func TestPoller_WhatWasNotStoredIsNotAcknowledged(t *testing.T) {
 	h.wantKeys("a", "b", "c")
 }
 
-func TestPoller_QuestionThatFailedIsRepeated(t *testing.T) {
+// reply is a sender's answer to one question, without messages.
+type reply struct {
+	takes time.Duration
+	err   error
+}
+
+// pollInBubble runs a poller in virtual time until the replies are used up, and
+// returns how long it paused after each.
+func pollInBubble(t *testing.T, log slog.Handler, replies ...reply) (pauses []time.Duration) {
+	t.Helper()
+	receiver, err := inbox.NewReceiver(&flaky{}, quiet, nil) // there is nothing to store
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var answered time.Time
+	p := inbox.Poller{Receiver: receiver, Log: slog.New(log), Fetch: func(_ context.Context, offset int64) ([]inbox.Envelope, int64, error) {
+		if offset != 0 {
+			t.Errorf("asked for %d", offset)
+		}
+		if !answered.IsZero() {
+			pauses = append(pauses, time.Since(answered))
+		}
+		if len(pauses) == len(replies) {
+			stop()
+			return nil, offset, ctx.Err()
+		}
+		r := replies[len(pauses)]
+		time.Sleep(r.takes)
+		answered = time.Now()
+		if r.err != nil {
+			offset = 99 // says nothing, for it comes with an error
+		}
+		return nil, offset, r.err
+	}}
+	if err := p.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	return pauses
+}
+
+var errSenderAway = errors.New("the sender is away")
+
+func TestPoller_PausesBeforeItAsksAgain(t *testing.T) {
 	t.Parallel()
-	h := open(t)
-	q := newQueue("a")
-	q.fails = errors.New("the sender is away")
-	h.poll(h.receiver(), q)
-	q.wantOffsets(t, 0, 0, 1)
-	h.wantKeys("a")
+	advice := fault.Wrap(errSenderAway, fault.Unavailable, "busy")
+	for name, c := range map[string]struct {
+		reply reply
+		want  time.Duration
+	}{
+		"after an error":                    {reply{0, errSenderAway}, 2 * time.Second},
+		"after an error that came late":     {reply{time.Minute, errSenderAway}, 2 * time.Second},
+		"for as long as the sender asks":    {reply{0, advice.After(time.Minute)}, time.Minute},
+		"never shorter than after an error": {reply{0, advice.After(time.Millisecond)}, 2 * time.Second},
+		"after nothing that came at once":   {reply{0, nil}, 100 * time.Millisecond},
+		"not when the sender has waited":    {reply{25 * time.Second, nil}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				if pauses := pollInBubble(t, slog.DiscardHandler, c.reply); pauses[0] != c.want {
+					t.Errorf("paused for %s, want %s", pauses[0], c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestPoller_TellsOfATroubleOnceUntilItIsOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := newLog()
+		bad, good, other := reply{0, errSenderAway}, reply{6 * time.Second, nil}, reply{0, errHandler}
+		pollInBubble(t, log, bad, bad, good, bad /* it comes and goes */, good, good /* it is over */, bad, other)
+		close(log.lines)
+		var lines []string
+		for l := range log.lines {
+			lines = append(lines, l)
+		}
+		if want := []string{"polling fails", "polling works again", "polling fails", "polling fails"}; !slices.Equal(lines, want) {
+			t.Errorf("the log says %q, want %q", lines, want)
+		}
+	})
 }
 
 // The process dies between the commit and the acknowledgement: its successor

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -12,11 +13,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// The requests that a client may make in place of the start-up message.
+// The requests for encryption that a client may make before its start-up message.
 const (
-	cancelRequest = 80877102
-	sslRequest    = 80877103
-	gssRequest    = 80877104
+	sslRequest = 80877103
+	gssRequest = 80877104
 )
 
 // Postgres starts a proxy for the database of url and returns the URL by which
@@ -28,7 +28,7 @@ func Postgres(t testing.TB, j *Journal, url string, writers []string) string {
 	if err != nil {
 		t.Fatalf("wire: read the database URL: %v", err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed by the cleanup
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("wire: %v", err)
 	}
@@ -107,7 +107,7 @@ func (p *pgProxy) drop(c net.Conn) {
 // serve relays one connection until either end closes it.
 func (p *pgProxy) serve(client net.Conn) {
 	defer p.drop(client)
-	server, err := net.Dial(p.network, p.address) //nolint:noctx // the server is on this machine
+	server, err := new(net.Dialer).DialContext(context.Background(), p.network, p.address)
 	if err != nil {
 		return
 	}

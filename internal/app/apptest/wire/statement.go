@@ -37,7 +37,7 @@ var (
 // an update, the first assignment, which tells a claim from a settlement.
 func (r *reader) changes(sql string) []string {
 	if list, ok := r.known.Load(sql); ok {
-		return list.([]string) //nolint:forcetypeassert // nothing else is stored
+		return list.([]string)
 	}
 	list := r.read(sql)
 	r.known.Store(sql, list)

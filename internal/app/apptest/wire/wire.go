@@ -26,6 +26,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -86,7 +87,7 @@ func (j *Journal) Open(trap Trap, kill func()) {
 func (j *Journal) Points() []Point {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return append([]Point(nil), j.points...)
+	return slices.Clone(j.points)
 }
 
 // Sprung is closed once the process was killed.
