@@ -279,12 +279,18 @@ func TestOutside_EveryButtonIsAnswered(t *testing.T) {
 	old := p.WaitText("red whale", "Price")
 	p.Say("blue whale")
 	p.WaitText("blue whale", "Price")
-	for _, step := range []struct{ press, shows string }{
-		{"Format: 1:1", "Format:"}, {"Back", "Price"}, {"Format: 1:1", "Format:"}, {"9:16", "Format: 9:16"},
-	} {
-		p.PressAnswered(step.press)
-		p.WaitText(step.shows)
+	options := func(m telegramsim.Message) bool {
+		_, shown := apptest.Button(m, "• 1:1")
+		return shown
 	}
+	p.PressAnswered("Format: 1:1")
+	p.Wait("the formats", options)
+	p.PressAnswered("Back")
+	p.WaitText("blue whale", "Price")
+	p.PressAnswered("Format: 1:1")
+	p.Wait("the formats", options)
+	p.PressAnswered("9:16")
+	p.WaitText("blue whale", "Format: 9:16")
 	generate, _ := apptest.Button(old, "Generate")
 	id, err := w.Telegram.Press(p.ID, old.MessageID, generate.CallbackData)
 	if err != nil {
