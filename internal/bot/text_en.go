@@ -126,7 +126,9 @@ func english() Texts {
 			}
 			return "✅ <b>" + title + "</b>\nReady. Charged: " + price + ", balance: " + balance
 		},
-		FailedFor: func(title, reason string) string { return "❌ <b>" + title + "</b>\n" + reason + " Nothing was charged." },
+		FailedFor: func(title, reason string) string {
+			return "❌ <b>" + title + "</b>\n" + reason + " Nothing was charged."
+		},
 		Reason: func(cause string) string {
 			switch cause {
 			case "moderation":

@@ -124,7 +124,9 @@ func russian() Texts {
 			}
 			return "✅ <b>" + title + "</b>\nГотово. Списано: " + price + ", баланс: " + balance
 		},
-		FailedFor: func(title, reason string) string { return "❌ <b>" + title + "</b>\n" + reason + " Ничего не списано." },
+		FailedFor: func(title, reason string) string {
+			return "❌ <b>" + title + "</b>\n" + reason + " Ничего не списано."
+		},
 		Reason: func(cause string) string {
 			switch cause {
 			case "moderation":
