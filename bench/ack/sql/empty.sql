@@ -1,0 +1,1 @@
+TRUNCATE inbox_messages, river_job

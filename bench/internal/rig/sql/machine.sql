@@ -1,0 +1,2 @@
+SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit'),
+       current_setting('wal_sync_method')

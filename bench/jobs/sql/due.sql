@@ -1,0 +1,4 @@
+SELECT id FROM orders
+WHERE state IN ('held', 'submitting', 'running', 'unknown') AND id <> ALL ($1::uuid[]) AND due_at <= clock_timestamp()
+ORDER BY due_at
+LIMIT $2

@@ -1,0 +1,1 @@
+SELECT state, due_at <= clock_timestamp() FROM orders WHERE id = $1

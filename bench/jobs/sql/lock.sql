@@ -1,0 +1,1 @@
+SELECT state FROM orders WHERE id = $1 FOR NO KEY UPDATE
