@@ -192,7 +192,7 @@ func (sc screens) draftPress(v view, s session, verb, arg string) (session, []ef
 	parts := strings.Split(arg, ",")
 	m := sc.catalog.Find(s.Model)
 	if parts[0] != strconv.FormatInt(s.Draft, 10) || !s.Open || m == nil {
-		return sc.outdated(v, s, m, verb == "go" && parts[0] == strconv.FormatInt(s.Draft, 10))
+		return sc.outdated(v, s, m, verb == "go" && parts[0] == strconv.FormatInt(s.Ordered, 10))
 	}
 	switch {
 	case verb == "go":
@@ -272,7 +272,7 @@ func (sc screens) placed(v view, s session, m *catalog.Model) (session, []effect
 	if s.Shown > 0 {
 		price = v.money(s.Shown)
 	}
-	s.Open = false
+	s.Open, s.Ordered = false, s.Draft
 	for _, in := range m.Inputs { // the next order starts with the same options and new content
 		if in.Type.IsFile() || in.Type == catalog.TypeText {
 			s = s.with(in.Name, "")

@@ -116,6 +116,18 @@ func TestScreens_AnOutdatedCardDoesNothing(t *testing.T) {
 	}
 }
 
+// A card that was left without an order does not claim that one is under way.
+func TestScreens_ACardThatWasCancelledIsOutdated(t *testing.T) {
+	t.Parallel()
+	c := chat(t, "en", 10_000, 0)
+	press(t, c, press(t, c, c.Type("/start"), "Pictures"), "Z-Image")
+	card := c.Type("a fox")
+	c.Type("/cancel")
+	if s := press(t, c, card, "Generate"); s.Order || s.Answer != bot.English().Outdated {
+		t.Fatalf("%+v", s)
+	}
+}
+
 // A monkey presses and types at random: nothing panics, every button fits into
 // Telegram's 64 bytes, every text is balanced, and garbage data is survived.
 func TestScreens_Monkey(t *testing.T) {

@@ -13,11 +13,13 @@ type session struct {
 	Draft  int64          `json:"draft"`            // number of the newest draft; only grows
 	Open   bool           `json:"open,omitempty"`   // the newest draft can still be confirmed
 	Shown  int64          `json:"shown,omitempty"`  // its price as the person saw it, minor units
+
+	Ordered int64 `json:"ordered,omitempty"` // number of the draft that was ordered last
 }
 
-// forget drops what was filled in. The draft's number stays, so that buttons of
+// forget drops what was filled in. The drafts' numbers stay, so that buttons of
 // older cards never fit a newer draft.
-func (s session) forget() session { return session{Draft: s.Draft} }
+func (s session) forget() session { return session{Draft: s.Draft, Ordered: s.Ordered} }
 
 // choose starts filling in a model.
 func (s session) choose(model string) session {

@@ -126,6 +126,25 @@ func TestRelease_GivesEveryPartBackToWhereItCameFrom(t *testing.T) {
 	b.want(1000, 300, 0)
 }
 
+// A transaction that has credited one user does not hold up another: the
+// operator's side of the books is no hot row.
+func TestTopUp_UsersDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	b.bonus("first", 1) // the operator's account exists from now on
+	b.must(func(tx pgx.Tx) error {
+		if _, err := b.GiveBonus(context.Background(), tx, "open", 1, 100, ledger.Promo, "still open"); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		return pgx.BeginFunc(ctx, b.pool, func(other pgx.Tx) error {
+			_, err := b.GiveBonus(ctx, other, "other", 2, 100, ledger.Promo, "meanwhile")
+			return err
+		})
+	})
+}
+
 func TestHold_InsufficientChangesNothingAndTheTransactionGoesOn(t *testing.T) {
 	t.Parallel()
 	b := open(t)

@@ -96,6 +96,9 @@ func TestAdd_GatheredDraftsWaitAndTheNewestGoesOut(t *testing.T) {
 		w.Wake()
 		s.want(t, "send "+key, "settle "+key+" sent")
 	}
+	if n := h.count(`SELECT count(*) FROM outbox_messages WHERE key = 'album' AND due_at > clock_timestamp() + interval '59 minutes'`); n != 1 {
+		t.Error("the gathered message is not held back")
+	}
 	h.exec(`UPDATE outbox_messages SET due_at = due_at - interval '1 hour'`)
 	w.Wake()
 	events := s.next(t, 4)

@@ -72,10 +72,11 @@ CREATE TABLE IF NOT EXISTS ledger_holds (
 );
 CREATE INDEX IF NOT EXISTS ledger_holds_open ON ledger_holds (expires_at) WHERE state = 'open';
 
--- Posting. The only writer of balances is this trigger.
+-- Posting. The only writer of balances is this trigger. The operator's accounts
+-- have no balance and are not locked, so that no two users wait for each other.
 CREATE OR REPLACE FUNCTION ledger_post() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM 1 FROM ledger_accounts WHERE id IN (NEW.debit_id, NEW.credit_id) ORDER BY id FOR NO KEY UPDATE;
+    PERFORM 1 FROM ledger_accounts WHERE id IN (NEW.debit_id, NEW.credit_id) AND kind <> 'system' ORDER BY id FOR NO KEY UPDATE;
     UPDATE ledger_accounts SET balance = balance - NEW.amount, version = version + 1
      WHERE id = NEW.debit_id AND kind <> 'system' RETURNING version, balance INTO NEW.debit_version, NEW.debit_after;
     UPDATE ledger_accounts SET balance = balance + NEW.amount, version = version + 1
