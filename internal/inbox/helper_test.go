@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,14 +44,17 @@ func open(t *testing.T) *house {
 	return h
 }
 
-// background runs fn until the end of the test, or until stop is called, and
-// waits for it.
-func (h *house) background(fn func(context.Context)) (stop func()) {
+// background runs fn until the end of the test, or until stop is called. Stop
+// returns at once; the channel is closed when fn has returned.
+func (h *house) background(fn func(context.Context)) (stop func() (done <-chan struct{})) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(h.t.Context()))
-	var running sync.WaitGroup
-	running.Go(func() { fn(ctx) })
-	stop = func() { cancel(); running.Wait() }
-	h.t.Cleanup(stop)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		fn(ctx)
+	}()
+	stop = func() <-chan struct{} { cancel(); return ended }
+	h.t.Cleanup(func() { <-stop() })
 	return stop
 }
 
@@ -86,7 +88,7 @@ func (h *house) receiver() *inbox.Receiver {
 	return r
 }
 
-func (h *house) receiverOn(db pg.DB, stored func()) (r *inbox.Receiver, stop func()) {
+func (h *house) receiverOn(db pg.DB, stored func()) (r *inbox.Receiver, stop func() (done <-chan struct{})) {
 	h.t.Helper()
 	r, err := inbox.NewReceiver(db, quiet, stored)
 	h.must(err)
@@ -144,7 +146,7 @@ func (h *house) process(term *singleton.Term, handler inbox.Handler) *inbox.Proc
 	return p
 }
 
-func (h *house) processOn(pool *pgxpool.Pool, term *singleton.Term, handler inbox.Handler) (p *inbox.Processor, stop func()) {
+func (h *house) processOn(pool *pgxpool.Pool, term *singleton.Term, handler inbox.Handler) (p *inbox.Processor, stop func() (done <-chan struct{})) {
 	h.t.Helper()
 	p, err := inbox.NewProcessor(source, pool, term, handler, quiet)
 	h.must(err)

@@ -56,9 +56,9 @@ func (q *queue) fetch(ctx context.Context, offset int64) ([]inbox.Envelope, int6
 }
 
 // poll runs a poller until the end of the test.
-func (h *house) poll(r *inbox.Receiver, q *queue) (stop func()) {
+func (h *house) poll(r *inbox.Receiver, q *queue) {
 	p := inbox.Poller{Fetch: q.fetch, Receiver: r, Log: quiet}
-	return h.background(func(ctx context.Context) {
+	h.background(func(ctx context.Context) {
 		if err := p.Run(ctx); err != nil {
 			h.t.Error(err)
 		}

@@ -21,7 +21,7 @@ const writers = 2
 type crowd struct {
 	*house
 	receiver *inbox.Receiver
-	stop     func() // of the receiver
+	stop     func() (done <-chan struct{}) // of the receiver
 	unlock   func()
 
 	calls   sync.WaitGroup
@@ -170,8 +170,7 @@ func TestRun_StopAnswersEveryCallerWithTheTruth(t *testing.T) {
 			messages = append(messages, message("lane", fmt.Sprint(i)))
 		}
 		c.queue(messages...)
-		stopped := make(chan struct{})
-		go func() { defer close(stopped); c.stop() }()
+		stopped := c.stop()
 		c.unlock()
 		receive(t, stopped, "the end of the receiver")
 		c.calls.Wait()

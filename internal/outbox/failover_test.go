@@ -174,7 +174,7 @@ func TestWorker_TermLostWhileSendingLeavesTheJudgementToTheNext(t *testing.T) {
 	late.want(t, "send a")
 	h.exec(`SELECT pg_terminate_backend(pid) FROM singleton_lease`)
 	present := h.elect("two", h.url)
-	stop()
+	receive(t, stop(), "the end of the former worker")
 	if r := h.row("a"); r.State != "sending" || r.Epoch != former.Epoch() {
 		t.Errorf("the former term left %+v", r)
 	}

@@ -172,14 +172,17 @@ func start(t *testing.T, s outbox.Sender) (*house, *outbox.Worker) {
 	return h, h.work(h.elect("one", h.url), s)
 }
 
-// background runs fn until the end of the test, or until stop is called, and
-// waits for it.
-func (h *house) background(fn func(context.Context)) (stop func()) {
+// background runs fn until the end of the test, or until stop is called. Stop
+// returns at once; the channel is closed when fn has returned.
+func (h *house) background(fn func(context.Context)) (stop func() (done <-chan struct{})) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(h.t.Context()))
-	var running sync.WaitGroup
-	running.Go(func() { fn(ctx) })
-	stop = func() { cancel(); running.Wait() }
-	h.t.Cleanup(stop)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		fn(ctx)
+	}()
+	stop = func() <-chan struct{} { cancel(); return ended }
+	h.t.Cleanup(func() { <-stop() })
 	return stop
 }
 
@@ -209,7 +212,7 @@ func (h *house) work(term *singleton.Term, s outbox.Sender) *outbox.Worker {
 	return w
 }
 
-func (h *house) workOn(pool *pgxpool.Pool, term *singleton.Term, s outbox.Sender) (w *outbox.Worker, stop func()) {
+func (h *house) workOn(pool *pgxpool.Pool, term *singleton.Term, s outbox.Sender) (w *outbox.Worker, stop func() (done <-chan struct{})) {
 	h.t.Helper()
 	w, err := outbox.NewWorker(pool, term, s, quiet)
 	h.must(err)

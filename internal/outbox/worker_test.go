@@ -278,14 +278,10 @@ func TestWorker_StopRecordsWhatIsUnderWayAndBeginsNothing(t *testing.T) {
 	s.send = func(context.Context, outbox.Message) error { <-goOn; return nil }
 	h := open(t)
 	h.add(draft(notice, 1, "a"), draft(notice, 1, "b"))
-	w, err := outbox.NewWorker(h.pool, h.elect("one", h.url), s, quiet)
-	h.must(err)
-	ctx, stop := context.WithCancel(t.Context())
-	stopped := make(chan struct{})
-	go func() { defer close(stopped); w.Run(ctx) }()
-	t.Cleanup(func() { close(goOn); stop(); <-stopped })
+	_, stop := h.workOn(h.pool, h.elect("one", h.url), s)
+	t.Cleanup(func() { close(goOn) })
 	s.want(t, "send a")
-	stop() // before the send under way ends, so that nothing may follow it
+	stopped := stop() // before the send under way ends, so that nothing may follow it
 	goOn <- struct{}{}
 	receive(t, stopped, "the end of the worker")
 	if a, b := h.row("a"), h.row("b"); a.State != "sent" || b.State != "pending" {
