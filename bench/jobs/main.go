@@ -38,8 +38,8 @@ func main() {
 	var s settings
 	flag.IntVar(&s.rounds, "rounds", 3, "counted rounds of every variant")
 	flag.IntVar(&s.orders, "orders", 2000, "orders of one round")
-	flag.IntVar(&s.singles, "singles", 60, "single orders of one round, for the wake-up time")
-	flag.IntVar(&s.again, "again", 5, "orders of one round that are looked at again on an idle machine")
+	flag.IntVar(&s.singles, "singles", 50, "single orders of one round, for the wake-up time")
+	flag.IntVar(&s.again, "again", 2, "orders of one round that are looked at again on an idle machine")
 	flag.IntVar(&s.workers, "workers", 64, "orders worked on at the same time")
 	flag.IntVar(&s.producers, "producers", 16, "transactions that place orders at the same time")
 	flag.IntVar(&s.conns, "conns", 20, "database connections")
