@@ -133,33 +133,37 @@ func TestProcessor_StopFinishesTheMessageUnderWayAndBeginsNoOther(t *testing.T) 
 	}
 }
 
-// Each message is stored by another instance when the last is handled: polling
-// alone would not be through with them in time.
+// Each message is stored by another instance when the processor has seen that
+// nothing is left: polling alone would not be through with them in time.
 func TestListen_MessagesOfAnotherInstanceAreHandledAtOnce(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	calls := record(nil)
-	p := h.process(h.elect("one", ""), calls.handler())
-	woken := make(chan struct{}, 100)
+	pool, statements := h.countingPool()
+	commits, woken := make(chan int64, 1024), make(chan struct{}, 1024)
+	handler := record(nil).handler()
+	handler.Handled = func() { commits <- statements.Load() }
+	p, _ := h.processOn(pool, h.elect("one", ""), handler)
 	h.background(func(ctx context.Context) {
 		inbox.Listen(ctx, h.pool, func() { woken <- struct{}{}; p.Wake() }, quiet)
 	})
 	receive(t, woken, "the wake-up for what was stored before")
 	other, _ := h.receiverOn(h.openPool(pg.Options{ApplicationName: "other"}), nil)
-	late := time.After(patience)
-	for i := range 2 * int(patience/time.Second) {
+	const rounds = 2 * int(patience/time.Second)
+	late := time.Now().Add(patience)
+	for i := range rounds {
 		h.store(other, message("lane", fmt.Sprint(i)))
 		receive(t, woken, "the wake-up")
-		select {
-		case <-calls.calls:
-		case <-late:
+		receive(t, commits, "the message")
+		done := receive(t, commits, "the end of the lane")
+		eventually(t, "the scan after it", func() bool { return statements.Load() > done })
+		if time.Now().After(late) {
 			t.Fatalf("only %d messages were handled in time", i)
 		}
 	}
 	h.store(other, message("lane", "0")) // a repetition leaves no work
 	h.store(other, message("lane", "last"))
 	receive(t, woken, "the wake-up")
-	receive(t, calls.calls, "the message")
+	h.awaitDone(rounds + 1)
 	if len(woken) > 0 {
 		t.Error("a repetition woke the ACTIVE instance")
 	}

@@ -58,7 +58,7 @@ func (h *house) background(fn func(context.Context)) (stop func() (done <-chan s
 	return stop
 }
 
-// countingPool returns a pool of its own, and the number of statements sent on it.
+// countingPool returns a pool of its own, and the number of statements done on it.
 func (h *house) countingPool() (*pgxpool.Pool, *atomic.Int64) {
 	h.t.Helper()
 	cfg, err := pgxpool.ParseConfig(h.url)
@@ -71,15 +71,16 @@ func (h *house) countingPool() (*pgxpool.Pool, *atomic.Int64) {
 	return pool, &s.count
 }
 
-// statements counts what a connection sends.
+// statements counts what a connection has done.
 type statements struct{ count atomic.Int64 }
 
-func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	s.count.Add(1)
+func (*statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
 	return ctx
 }
 
-func (*statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {
+	s.count.Add(1)
+}
 
 // receiver returns a running receiver of this database, as any instance has one.
 func (h *house) receiver() *inbox.Receiver {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -237,6 +238,25 @@ func TestProcessor_FailedMessageRestsWithItsLaneAndOtherLanesGoOn(t *testing.T) 
 	slices.Sort(keys)
 	if !slices.Equal(keys, want) || len(calls.calls) > 0 {
 		t.Errorf("handled %v and %d more, want %v", keys, len(calls.calls), want)
+	}
+}
+
+func TestProcessor_PausesGrowWithTheAttempts(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.exec(`CREATE TABLE pauses (attempt integer, pause interval)`)
+	h.exec(`CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN INSERT INTO pauses VALUES (NEW.attempts, NEW.due_at - clock_timestamp()); RETURN NEW; END $$`)
+	h.exec(`CREATE TRIGGER note AFTER UPDATE ON inbox_messages FOR EACH ROW
+		WHEN (NEW.attempts > OLD.attempts AND NEW.state = 'pending') EXECUTE FUNCTION note()`)
+	h.store(h.receiver(), message("lane", "bad"))
+	h.skipPauses(h.process(h.elect("one", ""), record(func(context.Context, pgx.Tx, inbox.Message) error { return errHandler }).handler()))
+	eventually(t, "the failed message", func() bool {
+		return h.count(`SELECT count(*) FROM inbox_messages WHERE state = 'failed'`) == 1
+	})
+	pauses := value[[]time.Duration](h, `SELECT array_agg(pause ORDER BY attempt) FROM pauses`)
+	if len(pauses) != 4 || pauses[0] <= 0 || pauses[1] <= pauses[0] || pauses[2] <= pauses[1] || pauses[3] <= pauses[2] {
+		t.Errorf("the pauses are %v, want one after each attempt but the last, and each longer than the one before", pauses)
 	}
 }
 

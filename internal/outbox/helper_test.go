@@ -142,7 +142,7 @@ func open(t *testing.T) *house {
 	return &house{t: t, url: url, pool: pgtest.Pool(t, url)}
 }
 
-// countingPool returns a pool of its own, and the number of statements sent on it.
+// countingPool returns a pool of its own, and the number of statements done on it.
 func (h *house) countingPool() (*pgxpool.Pool, *atomic.Int64) {
 	h.t.Helper()
 	cfg, err := pgxpool.ParseConfig(h.url)
@@ -155,15 +155,16 @@ func (h *house) countingPool() (*pgxpool.Pool, *atomic.Int64) {
 	return pool, &s.count
 }
 
-// statements counts what a connection sends.
+// statements counts what a connection has done.
 type statements struct{ count atomic.Int64 }
 
-func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	s.count.Add(1)
+func (*statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
 	return ctx
 }
 
-func (*statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {
+	s.count.Add(1)
+}
 
 // start opens a house where s sends during a term.
 func start(t *testing.T, s outbox.Sender) (*house, *outbox.Worker) {
