@@ -42,6 +42,7 @@ func (e *Elector) look(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
+	e.note(nil) // the lease can be read: whatever was wrong is over
 	age := e.remember(s)
 	if s.state != "held" || age < e.cfg.StaleHeartbeat {
 		return nil

@@ -292,6 +292,41 @@ func TestServe_StopHandsOver(t *testing.T) {
 	}
 }
 
+// Work that does not stop ends with the process when the time is up. What it had
+// begun goes on with the next instance.
+func TestServe_StopIsBoundedByItsTimeout(t *testing.T) {
+	t.Parallel()
+	w := apptest.New(t)
+	if err := w.Kie.Fault(kiesim.Fault{Method: "createTask", Action: "delay", DelayMS: 40_000, Count: 1}); err != nil {
+		t.Fatal(err)
+	}
+	b := newBalancer(t)
+	env := w.Settings(b.URL)
+	env["SHUTDOWN_TIMEOUT_SECONDS"] = "1"
+	first := serve(t, env, "first")
+	b.add(first)
+	until(t, "the first instance is ACTIVE", first.active)
+	p := w.Person("Ada", "en")
+	p.Order("Pictures", "Z-Image", "a fox")
+	if err := w.Kie.WaitFor(w.Context(), func(calls []kiesim.Call) bool { return created(calls) == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := first.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-first.done
+	if code := first.cmd.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("exit code %d, want 1: the work did not stop", code)
+	}
+	if took := time.Since(began); took > 20*time.Second { // the call alone would take 30 s
+		t.Errorf("the stop took %s", took)
+	}
+	second := serve(t, env, "second")
+	b.add(second)
+	until(t, "the second instance is ACTIVE", second.active)
+}
+
 func TestModelsRequest_PrintsTheBodyOrSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{

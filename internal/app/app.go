@@ -263,7 +263,6 @@ func (a *App) WaitServing(ctx context.Context) error {
 
 // Run serves until ctx ends, then stops in order within the shutdown timeout.
 func (a *App) Run(ctx context.Context) error {
-	defer a.pool.Close()
 	receiving, stopReceiving := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReceiving()
 	var background sync.WaitGroup
@@ -281,33 +280,37 @@ func (a *App) Run(ctx context.Context) error {
 	campaign, stopCampaign := context.WithCancel(ctx)
 	defer stopCampaign()
 	elected := make(chan error, 1)
-	background.Go(func() { elected <- a.elector.Run(campaign, a.work) })
-
+	background.Go(func() {
+		err := a.elector.Run(campaign, a.work)
+		stopCampaign() // without a campaign the instance serves nobody
+		elected <- err
+	})
 	background.Go(func() { a.noteActive(campaign) })
 
-	err := a.waitForEnd(ctx, served, stopCampaign)
+	var err error
+	select {
+	case <-campaign.Done():
+	case serveErr := <-served:
+		stopCampaign()
+		err = fmt.Errorf("serve HTTP: %w", serveErr)
+	}
+	a.log.Info("stopping")
 	a.console.Stopping()
-	err = errors.Join(err, a.stop(server, elected))
+	stopErr := a.stop(server, elected)
+	if errors.Is(stopErr, errUnstopped) {
+		return errors.Join(err, stopErr) // its connections are in use: the end of the process closes them
+	}
 	stopReceiving()
 	background.Wait()
-	return err
+	a.pool.Close()
+	return errors.Join(err, stopErr)
 }
 
-// waitForEnd returns when the instance is told to stop or cannot serve.
-func (a *App) waitForEnd(ctx context.Context, served <-chan error, stopCampaign context.CancelFunc) error {
-	select {
-	case <-ctx.Done():
-		a.log.Info("stopping")
-		return nil
-	case err := <-served:
-		stopCampaign()
-		return fmt.Errorf("serve HTTP: %w", err)
-	}
-}
+// errUnstopped says that work ignored the stop for as long as a stop may take.
+var errUnstopped = errors.New("the work did not stop in time; what it had begun is in its rows, and the next instance goes on with it")
 
-// stop waits for the work to end and the lock to be released, then drains HTTP.
-// Running out of time is an error: the process ends with work handed back by
-// its rows, not lost.
+// stop waits for the work to end and the lock to be released, then drains HTTP,
+// all within the shutdown timeout.
 func (a *App) stop(server *http.Server, elected <-chan error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.shutdown())
 	defer cancel()
@@ -315,7 +318,7 @@ func (a *App) stop(server *http.Server, elected <-chan error) error {
 	select {
 	case err = <-elected:
 	case <-ctx.Done():
-		err = fmt.Errorf("the work did not stop within %s", a.cfg.shutdown())
+		err = errUnstopped
 	}
 	if shutdownErr := server.Shutdown(ctx); shutdownErr != nil {
 		err = errors.Join(err, fmt.Errorf("drain HTTP: %w", shutdownErr))

@@ -182,8 +182,8 @@ func (a *App) introduce(ctx context.Context) {
 	a.until(ctx, "commands not set", func(ctx context.Context) error { return bot.Introduce(ctx, a.api) })
 }
 
-// until repeats a call to Telegram until it works or ctx ends. Trouble is logged
-// when it begins.
+// until repeats a call to Telegram until it works or ctx ends, with growing
+// pauses. Each failure is logged together with the pause that follows.
 func (a *App) until(ctx context.Context, trouble string, call func(context.Context) error) {
 	for pause := time.Second; ctx.Err() == nil; pause = min(2*pause, time.Minute) {
 		err := call(ctx)
