@@ -2,14 +2,10 @@ package singleton
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // State is what an instance is at this moment.
@@ -17,12 +13,13 @@ type State string
 
 // The states, in the order in which an instance passes them:
 //
-//	PROBING -> PASSIVE -> ACTIVE -> DRAINING -> STOPPED
-//	              ^          |
-//	              +- DEMOTING <- lost, fenced or taken over
+//	PROBING -> PASSIVE -> WARMING -> ACTIVE -> DRAINING -> PASSIVE or STOPPED
+//	              ^          |          |          |
+//	              +------ DEMOTING <----+----------+  lost, fenced, idle or taken over
 const (
-	Probing  State = "PROBING"  // connecting to the database
+	Probing  State = "PROBING"  // connecting to the database and finding out the mode
 	Passive  State = "PASSIVE"  // waiting for the lock
+	Warming  State = "WARMING"  // holding it and preparing the work
 	Active   State = "ACTIVE"   // holding it; work runs
 	Draining State = "DRAINING" // asked to stop; still holding it while work finishes
 	Demoting State = "DEMOTING" // the term is over; work must stop at once
@@ -40,36 +37,41 @@ type Work func(ctx context.Context, t *Term) error
 type Elector struct {
 	cfg Config
 
-	mu      sync.Mutex
-	state   State
-	term    *Term
-	seen    snapshot
-	seenAt  time.Time
-	trouble string
-	changed chan struct{} // closed and replaced at every change of state
+	mu       sync.Mutex
+	state    State
+	mode     Mode
+	modeWhy  string
+	term     *Term
+	seen     snapshot
+	seenAt   instant // of the last change of the heartbeat
+	workedAt instant // of the last progress, or of the last look when nothing waited
+	looked   bool
+	asked    int64 // the newest epoch that this instance asked to end
+	stranger int32 // who was last found to hold the lock unregistered
+	trouble  string
+	changed  chan struct{} // closed and replaced at every change of state
 }
 
 // New checks the configuration. It reaches no server; Run does.
 func New(cfg Config) (*Elector, error) {
-	if err := cfg.complete(); err != nil {
+	e := &Elector{cfg: cfg, state: Probing, changed: make(chan struct{})}
+	if err := e.cfg.complete(); err != nil {
 		return nil, err
 	}
-	return &Elector{cfg: cfg, state: Probing, changed: make(chan struct{})}, nil
+	return e, nil
 }
-
-// slice is how long one waiting statement may hold its snapshot.
-const slice = 5 * time.Second
 
 // Run campaigns until ctx ends and calls work for every term. When ctx ends it
 // lets work finish, releases the lock and returns nil. An instance that lost
-// its term campaigns again; trouble with the database is logged when it changes
-// and retried with growing pauses. An error of work ends its term and Run.
+// its term, or was asked to step down, campaigns again; trouble with the
+// database is logged when it changes and retried with growing pauses. An error
+// of work ends its term and Run.
 func (e *Elector) Run(ctx context.Context, work Work) error {
 	defer e.set(Stopped, nil)
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
 		worked, err := e.campaign(ctx, work)
-		if err != nil && worked {
+		if worked {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -101,222 +103,148 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// campaign waits for the lock once and works one term. worked reports that err
-// came from work and not from the lock.
+// campaign waits for the lock once and works one term. worked reports that the
+// work returned by itself and Run should, too.
 func (e *Elector) campaign(ctx context.Context, work Work) (worked bool, err error) {
-	conn, err := e.cfg.connect(ctx, "lock")
+	s, err := e.cfg.store.open(ctx, roleLock)
 	if err != nil {
 		e.set(Probing, nil)
 		return false, err
 	}
-	defer closeConn(conn)
-	if _, err := conn.Exec(ctx, sqlRegister, e.cfg.Name, stripes); err != nil {
-		return false, fmt.Errorf("register the lock: %w; did Bootstrap run?", err)
-	}
+	defer s.close()
+	e.found(s.mode())
 	e.set(Passive, nil)
-	g, err := e.await(ctx, conn)
+	began := e.cfg.now()
+	g, err := e.await(ctx, s)
 	if err != nil {
 		return false, err
 	}
-	t, err := e.begin(ctx, conn, g)
+	t, err := e.begin(ctx, s, g)
 	if err != nil {
 		return false, err
 	}
 	e.note(nil)
-	e.cfg.Log.Info("lock acquired", "epoch", g.epoch, "instance", e.cfg.Instance,
-		"former", g.formerInstance, "clean", t.Clean())
-	e.set(Active, t)
-	return e.hold(ctx, conn, t, work)
+	e.cfg.Log.Info("lock acquired", "epoch", g.epoch, "instance", e.cfg.Instance, "former", g.formerInstance,
+		"clean", t.Clean(), "waited", e.cfg.age(began).String())
+	e.cfg.Observe(Observation{State: Warming, Wait: e.cfg.age(began)})
+	e.set(Warming, t)
+	return e.hold(ctx, s, t, work)
 }
 
-// await queues for the lock in slices while a watcher looks for a stale holder.
-func (e *Elector) await(ctx context.Context, conn *pgx.Conn) (grant, error) {
-	watchCtx, stop := context.WithCancel(ctx)
-	var watcher sync.WaitGroup
-	watcher.Go(func() { e.watch(watchCtx) })
-	defer watcher.Wait()
-	defer stop()
+// found keeps the mode, and says it when it is news.
+func (e *Elector) found(m Mode, why string) {
+	e.mu.Lock()
+	news := m != e.mode
+	e.mode, e.modeWhy = m, why
+	e.mu.Unlock()
+	if news {
+		e.cfg.Log.Info("lock mode", "mode", string(m), "reason", why)
+	}
+}
+
+// await queues for the lock. In session mode the session is blocked in the
+// queue and a watcher looks for a stale holder on another; in lease mode looking
+// is all there is to do.
+func (e *Elector) await(ctx context.Context, s session) (grant, error) {
+	m, _ := s.mode()
+	if m == Session {
+		watchCtx, stop := context.WithCancel(ctx)
+		var watcher sync.WaitGroup
+		watcher.Go(func() { e.watch(watchCtx) })
+		defer watcher.Wait()
+		defer stop()
+	}
 	for {
-		g, err := e.cfg.acquire(ctx, conn, slice)
+		if m == Lease {
+			if err := e.awaitRipe(ctx, s); err != nil {
+				return grant{}, err
+			}
+		}
+		g, err := s.acquire(ctx, e.stale())
 		if err != nil || g.outcome == "acquired" {
 			return g, err
 		}
-		if g.outcome == "fence_busy" {
-			e.endWork(ctx, conn, g)
+		e.declined(ctx, s, g)
+		if ctx.Err() != nil {
+			return g, ctx.Err()
 		}
 	}
 }
 
+// declined does what an outcome other than a grant asks for.
+func (e *Elector) declined(ctx context.Context, s session, g grant) {
+	switch g.outcome {
+	case "fence_busy":
+		e.endWork(ctx, s, g)
+	case "yield":
+		wait(ctx, 20*time.Millisecond)
+	case "held", "damped":
+		wait(ctx, jitter(e.cfg.poll()))
+	}
+}
+
+// awaitRipe looks at the lease until it is released or stale.
+func (e *Elector) awaitRipe(ctx context.Context, s session) error {
+	for {
+		if err := e.look(ctx, s); err != nil {
+			return err
+		}
+		e.mu.Lock()
+		held := e.seen.held()
+		e.mu.Unlock()
+		if !held || e.stale().reason != "" {
+			return nil
+		}
+		if wait(ctx, jitter(e.cfg.poll())); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// jitter spreads d by a fifth to both sides, so that standbys do not look together.
+func jitter(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5+1) }
+
 // begin turns a grant into a term. The process may have been frozen between the
 // grant and its answer, so the term counts from a heartbeat sent now.
-func (e *Elector) begin(ctx context.Context, conn *pgx.Conn, g grant) (*Term, error) {
-	sent := time.Now()
-	t := newTerm(e.cfg.Name, g, sent.Add(trust(e.cfg.StaleHeartbeat)), sent)
-	tag, err := e.renew(ctx, conn, t)
-	if err != nil {
-		return nil, fmt.Errorf("first heartbeat: %w", err)
-	}
-	if tag.RowsAffected() != 1 {
-		return nil, fmt.Errorf("first heartbeat found another term: %w", ErrFenced)
+func (e *Elector) begin(ctx context.Context, s session, g grant) (*Term, error) {
+	t := e.cfg.newTerm(g, e.cfg.now())
+	t.barrier = e.lastSign(g).add(trust(e.cfg.StaleHeartbeat))
+	if _, err := e.renew(ctx, s, t); err != nil {
+		return nil, fmt.Errorf("first heartbeat of term %d: %w", g.epoch, err)
 	}
 	return t, nil
 }
 
+// lastSign is when the former holder was last known to live.
+func (e *Elector) lastSign(g grant) instant {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.looked && e.seen.epoch == g.epoch-1 && e.seen.beat == g.formerBeat {
+		return e.seenAt
+	}
+	return e.cfg.now()
+}
+
 // endWork removes the former holder's open transactions, which keep the fence.
-func (e *Elector) endWork(ctx context.Context, conn *pgx.Conn, g grant) {
-	var n int
-	if err := conn.QueryRow(ctx, sqlEndWork, g.formerWorkApp).Scan(&n); err != nil {
+func (e *Elector) endWork(ctx context.Context, s session, g grant) {
+	n, err := s.endWork(ctx, g.formerWorkApp)
+	if err != nil {
 		e.note(fmt.Errorf("end the former holder's sessions: %w", err))
 		return
 	}
 	e.cfg.Log.Warn("the former holder's work sessions were ended", "former", g.formerInstance, "sessions", n)
 }
 
-// hold runs work until it returns, the term is lost or ctx ends.
-func (e *Elector) hold(ctx context.Context, conn *pgx.Conn, t *Term, work Work) (worked bool, err error) {
-	workCtx, stopWork := context.WithCancel(t.ctx)
-	defer stopWork()
-	finished := make(chan error, 1)
-	go func() { finished <- work(workCtx, t) }()
-
-	beatCtx, stopBeats := context.WithCancel(context.Background())
-	defer stopBeats()
-	lost := make(chan error, 1)
-	go func() { lost <- e.beat(beatCtx, conn, t) }()
-
-	select {
-	case err = <-finished:
-	case err = <-lost:
-		return false, e.demote(t, err, finished)
-	case <-ctx.Done():
-		e.set(Draining, t)
-		stopWork()
-		select {
-		case err = <-finished:
-		case err = <-lost:
-			return false, e.demote(t, err, finished)
-		}
-	}
-	stopBeats()
-	if cause := <-lost; cause != nil { // at the last moment, when all work had stopped
-		done := make(chan error, 1)
-		done <- nil
-		return err != nil, errors.Join(err, e.demote(t, cause, done))
-	}
-	e.release(conn, t, err)
-	return true, err
-}
-
-// release gives the lock back after all work has stopped.
-func (e *Elector) release(conn *pgx.Conn, t *Term, why error) {
-	t.cancel(ErrReleased)
-	ctx, cancel := context.WithTimeout(context.Background(), e.cfg.StaleHeartbeat/2)
-	defer cancel()
-	reason := "stopped"
-	if why != nil {
-		reason = "work failed"
-	}
-	if _, err := conn.Exec(ctx, sqlRelease, e.cfg.Name, t.epoch, t.id, reason); err != nil {
-		e.cfg.Log.Error("lock released by closing its connection", "epoch", t.epoch, "error", err.Error())
-		return
-	}
-	var unlocked bool
-	if err := conn.QueryRow(ctx, sqlUnlock, key(e.cfg.Name)).Scan(&unlocked); err != nil || !unlocked {
-		e.cfg.Log.Error("lock released by closing its connection", "epoch", t.epoch, "unlocked", unlocked)
-		return
-	}
-	e.cfg.Log.Info("lock released", "epoch", t.epoch, "instance", e.cfg.Instance, "reason", reason)
-}
-
-// demote ends a lost term: work is told, and gets a moment to stop. Work that
-// goes on ends the process, for nothing else could stop its outside effects.
-func (e *Elector) demote(t *Term, cause error, finished <-chan error) error {
-	e.set(Demoting, t)
-	t.cancel(cause)
-	e.cfg.Log.Error("lock lost", "epoch", t.epoch, "instance", e.cfg.Instance, "reason", cause.Error(),
-		"heartbeat_age", t.heartbeatAge().String())
-	select {
-	case err := <-finished:
-		if err != nil && !errors.Is(err, context.Canceled) {
-			e.cfg.Log.Warn("work ended with its term", "epoch", t.epoch, "error", err.Error())
-		}
-	case <-time.After(grace):
-		e.cfg.Log.Error("work ignores the loss of its term; ending the process", "epoch", t.epoch)
-		e.cfg.Exit(3)
-		<-finished //nolint:errcheck // only tests come here: Exit does not return
-	}
-	e.recordLoss(t, cause)
-	return fmt.Errorf("term %d ended: %w", t.epoch, cause)
-}
-
-// recordLoss writes the history row on a fresh connection, if there is one to be had.
-func (e *Elector) recordLoss(t *Term, cause error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	conn, err := e.cfg.connect(ctx, "record")
-	if err != nil {
-		return
-	}
-	defer closeConn(conn)
-	if _, err := conn.Exec(ctx, sqlLost, e.cfg.Name, t.epoch, e.cfg.Instance, cause.Error()); err != nil {
-		e.cfg.Log.Warn("loss not recorded", "error", err.Error())
-	}
-}
-
-// beat renews the lease until ctx ends (nil) or the term is over (the reason).
-// Between beats it reads the connection, so that a session ended by the server
-// is noticed at once.
-func (e *Elector) beat(ctx context.Context, conn *pgx.Conn, t *Term) error {
-	next := time.Now().Add(e.cfg.Heartbeat)
-	for {
-		if err := e.idle(ctx, conn, t, next); err != nil || ctx.Err() != nil {
-			return err
-		}
-		sent := time.Now()
-		tag, err := e.renew(ctx, conn, t)
-		if err != nil {
-			return fmt.Errorf("heartbeat: %w: %w", ErrLost, err)
-		}
-		if tag.RowsAffected() != 1 {
-			return fmt.Errorf("heartbeat found another term: %w", ErrFenced)
-		}
-		t.extend(sent, trust(e.cfg.StaleHeartbeat))
-		next = sent.Add(e.cfg.Heartbeat)
-	}
-}
-
-// renew sends one heartbeat. Its deadline is the term's own: a shorter one
-// would close the connection, and with it lose a lock that is merely slow.
-func (e *Elector) renew(ctx context.Context, conn *pgx.Conn, t *Term) (pgconn.CommandTag, error) {
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), t.expiry())
-	defer cancel()
-	return conn.Exec(ctx, sqlBeat, e.cfg.Name, t.epoch, t.id)
-}
-
-// idle reads the lock's connection until the next beat is due.
-func (e *Elector) idle(ctx context.Context, conn *pgx.Conn, t *Term, next time.Time) error {
-	wait, cancel := context.WithDeadline(ctx, next)
-	defer cancel()
-	stop := context.AfterFunc(t.fenced, cancel)
-	defer stop()
-	for {
-		_, err := conn.WaitForNotification(wait)
-		if err == nil {
-			continue // nothing is said on this channel yet
-		}
-		if wait.Err() == nil {
-			return fmt.Errorf("the lock's connection ended: %w: %w", ErrLost, err)
-		}
-		return context.Cause(t.fenced)
-	}
-}
-
 func (e *Elector) set(s State, t *Term) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	was := e.state
 	e.state, e.term = s, t
 	close(e.changed)
 	e.changed = make(chan struct{})
+	e.mu.Unlock()
+	if s != was && s != Warming {
+		e.cfg.Observe(Observation{State: s})
+	}
 }
 
 // note logs trouble when it changes, not each time it repeats.

@@ -291,7 +291,7 @@ func ghost(t *testing.T, url string) *pgx.Conn {
 	e.term(t)
 	e.leave(t)
 	var outcome string
-	err = conn.QueryRow(within(t), `SELECT outcome FROM singleton_acquire('lock', $1, 'ghost', '', 1000)`, singleton.Key("lock")).Scan(&outcome)
+	err = conn.QueryRow(within(t), `SELECT outcome FROM singleton_grant('lock', $1, 'session', 'ghost', '', '', 0, 1000, '', 0, 0)`, singleton.Key("lock")).Scan(&outcome)
 	if err != nil || outcome != "acquired" {
 		t.Fatalf("the ghost did not get the lock: %s %v", outcome, err)
 	}
@@ -443,7 +443,7 @@ func TestNew_RefusesTimersThatDoNotFit(t *testing.T) {
 		t.Fatalf("err = %v, want ErrTimers", err)
 	}
 	for _, good := range [][2]time.Duration{{2 * time.Second, 10 * time.Second}, {15 * time.Second, 60 * time.Second}} {
-		if err := singleton.CheckTimers(good[0], good[1]); err != nil {
+		if err := singleton.CheckTimers(good[0], good[1], 2*time.Minute); err != nil {
 			t.Errorf("%v: %v", good, err)
 		}
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 //go:embed sql/fence.sql
@@ -19,37 +21,54 @@ var (
 	ErrReleased = errors.New("the term was released")
 	ErrLost     = errors.New("the term was lost")
 	ErrFenced   = errors.New("another term has begun")
+	ErrIdle     = errors.New("idle: work waits and none of it is done")
 )
+
+// codeOver is the SQLSTATE with which singleton_check refuses.
+const codeOver = "SG001"
 
 // Beginner starts transactions: a pgxpool.Pool, a pgx.Conn.
 type Beginner interface {
-	Begin(ctx context.Context) (pgx.Tx, error)
+	BeginTx(ctx context.Context, o pgx.TxOptions) (pgx.Tx, error)
+}
+
+// Batcher sends several statements at once: a pgxpool.Pool, a pgx.Conn.
+type Batcher interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
 // Term is one period during which this process is the holder. It is safe for
 // concurrent use. Pass it to everything that only the holder may do.
 type Term struct {
-	name  string
-	epoch int64
-	id    string
-	clean bool
-	began time.Time
+	name   string
+	epoch  int64
+	id     string
+	server int64
+	clean  bool
+	began  time.Time
+	now    func() instant
 
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 	fenced    context.Context // done once a transaction met a newer term
 	setFenced context.CancelCauseFunc
 
+	barrier  instant // until then acts of the former holder may be under way
+	progress atomic.Int64
+	waiting  atomic.Bool
+	workedAt atomic.Int64 // an instant: the last progress, or the last time when nothing waited
+
 	mu       sync.Mutex
-	deadline time.Time
-	lastBeat time.Time
+	deadline instant
+	lastBeat instant
 }
 
-func newTerm(name string, g grant, deadline, beat time.Time) *Term {
+func (c *Config) newTerm(g grant, sent instant) *Term {
 	t := &Term{
-		name: name, epoch: g.epoch, id: g.term, clean: g.formerState == "released",
-		began: beat, deadline: deadline, lastBeat: beat,
+		name: c.Name, epoch: g.epoch, id: g.term, server: g.server, clean: g.formerState == "released",
+		began: time.Now(), now: c.now, deadline: sent.add(trust(c.StaleHeartbeat)), lastBeat: sent,
 	}
+	t.workedAt.Store(int64(sent))
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	t.fenced, t.setFenced = context.WithCancelCause(context.Background())
 	return t
@@ -61,12 +80,46 @@ func (t *Term) Epoch() int64 { return t.epoch }
 
 // Clean reports that the former holder released the lock after its work had
 // stopped. Otherwise acts that it had begun outside the database may still be
-// under way.
+// under way for as long as Barrier says.
 func (t *Term) Clean() bool { return t.clean }
 
+// Barrier returns for how much longer the former holder may act outside the
+// database: 0 after a clean end, else at most its own trust in itself, counted
+// from when its last heartbeat was seen. Acts that an earlier term had recorded
+// and not finished wait that long before they are judged; nothing else need wait.
+func (t *Term) Barrier() time.Duration {
+	if t.clean {
+		return 0
+	}
+	return max(t.barrier.since(t.now()), 0)
+}
+
 // Context is cancelled when the term ends, with the reason as its cause:
-// ErrReleased, ErrLost or ErrFenced.
+// ErrReleased, ErrLost, ErrFenced or ErrIdle.
 func (t *Term) Context() context.Context { return t.ctx }
+
+// Progress says that a piece of work was done. A holder whose work waits while
+// nobody calls Progress is replaced after the idle time.
+func (t *Term) Progress() {
+	t.progress.Add(1)
+	t.workedAt.Store(int64(t.now()))
+}
+
+// noteWaiting keeps whether work waits.
+func (t *Term) noteWaiting(waiting bool) {
+	if !waiting {
+		t.workedAt.Store(int64(t.now()))
+	}
+	t.waiting.Store(waiting)
+}
+
+// idle is for how long work has waited without progress.
+func (t *Term) idle() time.Duration {
+	if !t.waiting.Load() {
+		return 0
+	}
+	return t.now().since(instant(t.workedAt.Load()))
+}
 
 // Check returns nil while this process may act as the holder, else the reason.
 // It asks no server: call it directly before an effect outside the database.
@@ -76,57 +129,79 @@ func (t *Term) Check() error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !time.Now().Before(t.deadline) {
+	if t.now() >= t.deadline {
 		return fmt.Errorf("no heartbeat was acknowledged in time: %w", ErrLost)
 	}
 	return nil
 }
 
 // InTx runs fn in a transaction that can commit only while this term is the
-// newest. It returns ErrFenced, and changes nothing, once a successor has
-// begun. A successor waits for the transaction to end, so keep it short and
-// call nothing outside the database from fn.
+// newest, on the server on which it began. It returns ErrFenced, and changes
+// nothing, once a successor has begun. A successor waits for the transaction to
+// end, so keep it short and call nothing outside the database from fn.
 func (t *Term) InTx(ctx context.Context, db Beginner, fn func(pgx.Tx) error) error {
 	if err := t.Check(); err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		if err := t.fence(ctx, tx); err != nil {
-			return err
+	return pgx.BeginTxFunc(ctx, db, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, sqlFence, t.name, t.epoch, t.id, t.server); err != nil {
+			return t.refused(err)
 		}
 		return fn(tx)
 	})
 }
 
-// fence locks this connection's stripe against a new term until tx ends.
-func (t *Term) fence(ctx context.Context, tx pgx.Tx) error {
-	stripe := tx.Conn().PgConn().PID() % stripes
-	var one int
-	err := tx.QueryRow(ctx, sqlFence, t.name, stripe, t.epoch, t.id).Scan(&one)
-	if errors.Is(err, pgx.ErrNoRows) {
+// Exec runs one statement as InTx would, in a single round trip: the fence and
+// the statement are one implicit transaction.
+func (t *Term) Exec(ctx context.Context, db Batcher, sql string, args ...any) (pgconn.CommandTag, error) {
+	if err := t.Check(); err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	b := &pgx.Batch{}
+	b.Queue(sqlFence, t.name, t.epoch, t.id, t.server)
+	b.Queue(sql, args...)
+	results := db.SendBatch(ctx, b)
+	tag, err := t.second(results)
+	if closeErr := results.Close(); err == nil {
+		err = closeErr // the commit
+	}
+	return tag, err
+}
+
+func (t *Term) second(results pgx.BatchResults) (pgconn.CommandTag, error) {
+	if _, err := results.Exec(); err != nil {
+		return pgconn.CommandTag{}, t.refused(err)
+	}
+	return results.Exec()
+}
+
+// refused reads an error of the fence.
+func (t *Term) refused(err error) error {
+	var e *pgconn.PgError
+	if errors.As(err, &e) && e.Code == codeOver {
 		t.setFenced(ErrFenced)
 		return ErrFenced
 	}
-	if err != nil {
-		return fmt.Errorf("check the fence: %w", err)
-	}
-	return nil
+	return fmt.Errorf("check the fence: %w", err)
 }
 
-func (t *Term) extend(sent time.Time, by time.Duration) {
+func (t *Term) extend(sent instant, by time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.deadline, t.lastBeat = sent.Add(by), sent
+	t.deadline, t.lastBeat = sent.add(by), sent
 }
 
 func (t *Term) heartbeatAge() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return time.Since(t.lastBeat)
+	return t.now().since(t.lastBeat)
 }
 
-func (t *Term) expiry() time.Time {
+// remaining is how long the term may still trust itself.
+func (t *Term) remaining() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.deadline
+	return t.deadline.since(t.now())
 }
+
+func (t *Term) pulse() pulse { return pulse{t.progress.Load(), t.waiting.Load()} }

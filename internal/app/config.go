@@ -209,7 +209,7 @@ func (c Config) problems() []Problem {
 	list = append(list, c.addressProblems()...)
 	if c.Heartbeat < 1 {
 		add("LOCK_HEARTBEAT_SECONDS", "want at least 1")
-	} else if singleton.CheckTimers(c.heartbeat(), c.stale()) != nil {
+	} else if singleton.CheckTimers(c.heartbeat(), c.stale(), max(c.stale(), 120*time.Second)) != nil {
 		add("LOCK_STALE_HEARTBEAT_SECONDS", "2 x LOCK_HEARTBEAT_SECONDS (%d) must not exceed 0.6 x it (%.1f): two renewals must fit before the holder gives up; write at least %d",
 			2*c.Heartbeat, 0.6*float64(c.StaleHeartbeat), (2*c.Heartbeat*10+5)/6)
 	}

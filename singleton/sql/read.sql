@@ -1,2 +1,7 @@
-SELECT epoch, beat, state, instance, coalesce(acquired_at, 'epoch'::timestamptz)
+SELECT epoch, beat, state, instance, coalesce(acquired_at, 'epoch'::timestamptz),
+       CASE WHEN detail_epoch = epoch THEN mode ELSE 'session' END,
+       CASE WHEN detail_epoch = epoch THEN version ELSE '' END,
+       CASE WHEN detail_epoch = epoch THEN rank ELSE 0 END,
+       CASE WHEN detail_epoch = epoch THEN progress ELSE 0 END,
+       detail_epoch = epoch AND waiting
 FROM singleton_lease WHERE name = $1

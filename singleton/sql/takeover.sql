@@ -1,7 +1,8 @@
 -- Ends exactly the session that is registered as the holder, and only if it is
--- still the one the watcher timed: same epoch and beat, same process by pid and
--- start time, same database and role, and it holds this very lock. A budget of
--- three in ten minutes damps flapping.
+-- still the one the watcher timed: same epoch and same beat (or, for an idle
+-- one, same progress with work waiting), same process by pid and start time,
+-- same database and role, and it holds this very lock. A budget of three in ten
+-- minutes damps flapping.
 WITH target AS (
     SELECT l.pid, l.instance
     FROM singleton_lease l
@@ -11,11 +12,14 @@ WITH target AS (
     JOIN pg_locks k ON k.pid = l.pid AND k.locktype = 'advisory' AND k.granted
          AND k.database = d.oid AND k.objsubid = 1
          AND ((k.classid::bigint << 32) | k.objid::bigint) = $2::bigint
-    WHERE l.name = $1 AND l.epoch = $3 AND l.beat = $4 AND l.state = 'held'
+    WHERE l.name = $1 AND l.epoch = $3 AND l.state = 'held'
+      AND CASE $6 WHEN 'heartbeat' THEN l.beat = $4
+                  WHEN 'idle' THEN l.progress = $4 AND l.waiting AND l.detail_epoch = l.epoch
+                  ELSE false END
       AND (SELECT count(*) FROM singleton_event e
            WHERE e.name = $1 AND e.kind = 'takeover' AND e.at > clock_timestamp() - interval '10 minutes') < 3
 ), recorded AS (
     INSERT INTO singleton_event (name, epoch, kind, instance, detail)
-    SELECT $1, $3, 'takeover', $5, $6 || ': ended the session of ' || instance FROM target
+    SELECT $1, $3, 'takeover', $5, $6 || ': ended the session of ' || instance || ' after ' || $7 FROM target
 )
 SELECT pg_terminate_backend(pid) FROM target

@@ -19,7 +19,7 @@ func URL(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("read the migrations: %v", err)
 	}
-	return FromTemplate(t, "kiosk-"+m.Hash(), migrate)
+	return FromTemplate(t, "kiosk-"+m.Hash()+"-"+singleton.SchemaHash(), migrate)
 }
 
 // New returns a pool to a new database with the whole schema. The pool is
