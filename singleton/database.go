@@ -167,13 +167,10 @@ func (s *pgSession) probe(ctx context.Context) error {
 	return nil
 }
 
-// slice is how long one waiting statement may hold its snapshot.
-const slice = 5 * time.Second
-
-func (s *pgSession) acquire(ctx context.Context, stale mark) (grant, error) {
+func (s *pgSession) acquire(ctx context.Context, stale mark, patience time.Duration) (grant, error) {
 	var g grant
 	err := s.conn.QueryRow(ctx, sqlGrant, s.cfg.Name, key(s.cfg.Name), string(s.m), s.cfg.Instance, s.cfg.WorkApplicationName,
-		s.cfg.Version, s.cfg.Rank, int(slice.Milliseconds()), stale.reason, stale.epoch, stale.value).
+		s.cfg.Version, s.cfg.Rank, int(patience.Milliseconds()), stale.reason, stale.epoch, stale.value).
 		Scan(&g.outcome, &g.epoch, &g.term, &g.server, &g.formerInstance, &g.formerWorkApp, &g.formerState, &g.formerBeat)
 	if err != nil {
 		return g, fmt.Errorf("wait for the lock: %w", err)

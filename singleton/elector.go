@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -46,15 +48,15 @@ type Elector struct {
 	seenAt   instant // of the last change of the heartbeat
 	workedAt instant // of the last progress, or of the last look when nothing waited
 	looked   bool
-	asked    int64 // the newest epoch that this instance asked to end
-	stranger int32 // who was last found to hold the lock unregistered
-	trouble  string
-	changed  chan struct{} // closed and replaced at every change of state
+	asked    int64             // the newest epoch that this instance asked to end
+	stranger int32             // who was last found to hold the lock unregistered
+	trouble  map[string]string // by place
+	changed  chan struct{}     // closed and replaced at every change of state
 }
 
 // New checks the configuration. It reaches no server; Run does.
 func New(cfg Config) (*Elector, error) {
-	e := &Elector{cfg: cfg, state: Probing, changed: make(chan struct{})}
+	e := &Elector{cfg: cfg, state: Probing, changed: make(chan struct{}), trouble: map[string]string{}}
 	if err := e.cfg.complete(); err != nil {
 		return nil, err
 	}
@@ -77,7 +79,7 @@ func (e *Elector) Run(ctx context.Context, work Work) error {
 		if ctx.Err() != nil {
 			break
 		}
-		e.note(err)
+		e.note(inCampaign, err)
 		if pause = nextPause(pause, err); pause > 0 {
 			wait(ctx, pause)
 		}
@@ -123,12 +125,17 @@ func (e *Elector) campaign(ctx context.Context, work Work) (worked bool, err err
 	if err != nil {
 		return false, err
 	}
-	e.note(nil)
+	e.note(inWatch, nil) // a holder does not watch
 	e.cfg.Log.Info("lock acquired", "epoch", g.epoch, "instance", e.cfg.Instance, "former", g.formerInstance,
 		"clean", t.Clean(), "waited", e.cfg.age(began).String())
 	e.cfg.Observe(Observation{State: Warming, Wait: e.cfg.age(began)})
 	e.set(Warming, t)
-	return e.hold(ctx, s, t, work)
+	worked, err = e.hold(ctx, s, t, work)
+	if m, _ := s.mode(); m == Lease && !worked && err == nil {
+		e.set(Passive, nil)
+		wait(ctx, 3*e.cfg.poll()) // stepped down: the others look less often than this one would
+	}
+	return worked, err
 }
 
 // found keeps the mode, and says it when it is news.
@@ -142,6 +149,13 @@ func (e *Elector) found(m Mode, why string) {
 	}
 }
 
+// slice is how long one waiting statement may hold its snapshot; the first is
+// short, so that a campaign soon knows that it can wait.
+const (
+	slice = 5 * time.Second
+	first = 250 * time.Millisecond
+)
+
 // await queues for the lock. In session mode the session is blocked in the
 // queue and a watcher looks for a stale holder on another; in lease mode looking
 // is all there is to do.
@@ -154,15 +168,19 @@ func (e *Elector) await(ctx context.Context, s session) (grant, error) {
 		defer watcher.Wait()
 		defer stop()
 	}
-	for {
+	for patience := first; ; patience = slice {
 		if m == Lease {
 			if err := e.awaitRipe(ctx, s); err != nil {
 				return grant{}, err
 			}
 		}
-		g, err := s.acquire(ctx, e.stale())
-		if err != nil || g.outcome == "acquired" {
+		g, err := s.acquire(ctx, e.stale(), patience)
+		if err != nil {
 			return g, err
+		}
+		e.note(inCampaign, nil)
+		if g.outcome == "acquired" {
+			return g, nil
 		}
 		e.declined(ctx, s, g)
 		if ctx.Err() != nil {
@@ -229,7 +247,7 @@ func (e *Elector) lastSign(g grant) instant {
 func (e *Elector) endWork(ctx context.Context, s session, g grant) {
 	n, err := s.endWork(ctx, g.formerWorkApp)
 	if err != nil {
-		e.note(fmt.Errorf("end the former holder's sessions: %w", err))
+		e.note(inCampaign, fmt.Errorf("end the former holder's sessions: %w", err))
 		return
 	}
 	e.cfg.Log.Warn("the former holder's work sessions were ended", "former", g.formerInstance, "sessions", n)
@@ -247,21 +265,40 @@ func (e *Elector) set(s State, t *Term) {
 	}
 }
 
-// note logs trouble when it changes, not each time it repeats.
-func (e *Elector) note(err error) {
+// The places where trouble can be.
+const (
+	inCampaign = "campaign"
+	inWatch    = "watch"
+	inBeat     = "beat"
+)
+
+// note keeps the trouble of one place, and logs it when it changes, not each
+// time it repeats.
+func (e *Elector) note(place string, err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
 	e.mu.Lock()
-	was := e.trouble
-	e.trouble = text
+	was := e.trouble[place]
+	e.trouble[place] = text
 	e.mu.Unlock()
 	switch text {
 	case was:
 	case "":
-		e.cfg.Log.Info("lock trouble is over", "was", was)
+		e.cfg.Log.Info("lock trouble is over", "in", place, "was", was)
 	default:
-		e.cfg.Log.Warn("lock trouble", "error", text)
+		e.cfg.Log.Warn("lock trouble", "in", place, "error", text)
 	}
+}
+
+// troubles returns all present trouble as one text.
+func (e *Elector) troubles() string {
+	var all []string
+	for _, place := range []string{inCampaign, inWatch, inBeat} {
+		if text := e.trouble[place]; text != "" && !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	}
+	return strings.Join(all, "; ")
 }

@@ -143,6 +143,7 @@ func (e *Elector) release(s session, t *Term, how end) {
 func (e *Elector) demote(t *Term, cause error, finished <-chan error) error {
 	e.set(Demoting, t)
 	t.cancel(cause)
+	e.note(inBeat, nil)
 	e.cfg.Observe(Observation{Lost: cause})
 	e.cfg.Log.Error("lock lost", "epoch", t.epoch, "instance", e.cfg.Instance, "reason", cause.Error(),
 		"heartbeat_age", t.heartbeatAge().String())
@@ -227,7 +228,7 @@ func (e *Elector) renew(ctx context.Context, s session, t *Term) (request, error
 		r, err := e.beatOnce(ctx, s, t)
 		if err == nil {
 			t.extend(sent, trust(e.cfg.StaleHeartbeat))
-			e.note(nil)
+			e.note(inBeat, nil)
 			e.cfg.Observe(Observation{Beat: e.cfg.age(sent)})
 			return r, nil
 		}
@@ -238,7 +239,7 @@ func (e *Elector) renew(ctx context.Context, s session, t *Term) (request, error
 		case m == Session && s.broken(), readOnly(err), t.remaining() <= 0:
 			return r, fmt.Errorf("heartbeat: %w: %w", ErrLost, err)
 		}
-		e.note(fmt.Errorf("heartbeat: %w", err))
+		e.note(inBeat, fmt.Errorf("heartbeat: %w", err))
 		wait(context.WithoutCancel(ctx), min(e.cfg.Heartbeat/4, max(t.remaining(), 0)))
 	}
 }

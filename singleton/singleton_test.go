@@ -28,6 +28,16 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
+// until waits for a condition that no event announces.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
 // database returns a database with the lock's tables and one with a counter that
 // fenced work increments.
 func database(t *testing.T) (url string, pool *pgxpool.Pool) {
@@ -56,6 +66,7 @@ func database(t *testing.T) (url string, pool *pgxpool.Pool) {
 // member is one instance in the competition.
 type member struct {
 	*singleton.Elector
+	url   string
 	terms chan *singleton.Term
 	stop  context.CancelFunc
 	done  chan error
@@ -65,7 +76,7 @@ func join(t *testing.T, url, name string, change func(*singleton.Config)) *membe
 	t.Helper()
 	cfg := singleton.Config{
 		Name: "lock", URL: url, Instance: name, WorkApplicationName: "work-" + name,
-		Heartbeat: 100 * time.Millisecond, StaleHeartbeat: time.Second,
+		Heartbeat: 100 * time.Millisecond, StaleHeartbeat: 2 * time.Second,
 		Exit: func(int) { t.Error("the process would have ended") },
 	}
 	if change != nil {
@@ -76,7 +87,7 @@ func join(t *testing.T, url, name string, change func(*singleton.Config)) *membe
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	m := &member{e, make(chan *singleton.Term, 16), stop, make(chan error, 1)}
+	m := &member{e, url, make(chan *singleton.Term, 16), stop, make(chan error, 1)}
 	go func() {
 		m.done <- e.Run(ctx, func(ctx context.Context, term *singleton.Term) error {
 			m.terms <- term
@@ -327,7 +338,7 @@ func TestWatch_ABeatingHolderIsNeverTakenOver(t *testing.T) {
 		if err := pool.QueryRow(within(t), `SELECT beat FROM singleton_lease`).Scan(&beat); err != nil {
 			t.Fatal(err)
 		}
-		if beat > 30 {
+		if beat > 50 {
 			break
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -350,11 +361,11 @@ func TestWatch_AnUnregisteredHolderIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Wait until the watcher has judged the holder stale at least once.
-	deadline := time.Now().Add(3 * time.Second)
-	for time.Now().Before(deadline) && b.Status().HeartbeatAge < 900*time.Millisecond {
+	deadline := time.Now().Add(5 * time.Second)
+	for time.Now().Before(deadline) && b.Status().HeartbeatAge < 1900*time.Millisecond {
 		time.Sleep(20 * time.Millisecond)
 	}
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(500 * time.Millisecond)
 	if err := conn.Ping(within(t)); err != nil {
 		t.Fatalf("a session that is not registered was ended: %v", err)
 	}

@@ -28,7 +28,7 @@ type Status struct {
 func (e *Elector) Status() Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := Status{State: e.state, Mode: e.mode, ModeReason: e.modeWhy, Instance: e.cfg.Instance, Trouble: e.trouble}
+	s := Status{State: e.state, Mode: e.mode, ModeReason: e.modeWhy, Instance: e.cfg.Instance, Trouble: e.troubles()}
 	if t := e.term; t != nil {
 		s.Holder, s.Version, s.Epoch, s.Since, s.HeartbeatAge = e.cfg.Instance, e.cfg.Version, t.epoch, t.began, t.heartbeatAge()
 		s.Remaining, s.Barrier = max(t.remaining(), 0), t.Barrier()

@@ -23,9 +23,9 @@ const (
 type session interface {
 	mode() (Mode, string)
 
-	// acquire asks for the lock. In session mode it waits for up to a slice. stale
-	// is what the caller has found stale, the zero value for nothing.
-	acquire(ctx context.Context, stale mark) (grant, error)
+	// acquire asks for the lock, and in session mode waits for it for up to
+	// patience. stale is what the caller has found stale, the zero value for nothing.
+	acquire(ctx context.Context, stale mark, patience time.Duration) (grant, error)
 	endWork(ctx context.Context, application string) (int, error)
 
 	beat(ctx context.Context, t *Term, p pulse) (request, error)

@@ -22,7 +22,7 @@ func (e *Elector) watch(ctx context.Context) {
 			err = e.look(ctx, s)
 		}
 		if ctx.Err() == nil {
-			e.note(err)
+			e.note(inWatch, err)
 		}
 		wait(ctx, e.cfg.poll())
 	}
