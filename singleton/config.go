@@ -36,6 +36,8 @@ type Config struct {
 	// WorkApplicationName is the application_name of the pool that does this
 	// instance's work. When this instance is replaced while one of its
 	// transactions is still open, the successor ends the sessions of that name.
+	// When it is empty, as it must be behind a pooler, transactions are tagged by
+	// an advisory lock each, and the successor ends the sessions so tagged.
 	WorkApplicationName string
 
 	Heartbeat      time.Duration // renewal period, default 2 s
@@ -165,10 +167,15 @@ func (c *Config) poll() time.Duration {
 const stripes = 64
 
 // key returns the advisory lock key of a name.
-func key(name string) int64 {
-	sum := sha256.Sum256([]byte("singleton/" + name))
+func key(name string) int64 { return hash("singleton/" + name) }
+
+func hash(text string) int64 {
+	sum := sha256.Sum256([]byte(text))
 	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // all 64 bits are the key; its sign has no meaning
 }
+
+// tag returns the key of the advisory lock that marks a lock's open transactions.
+func tag(name string) int64 { return hash("singleton transactions/" + name) }
 
 // RandomInstance returns a name that no other process has: the host and a random
 // suffix. A host name alone would make two processes on one host the same.

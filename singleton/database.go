@@ -190,7 +190,7 @@ func (s *pgSession) acquire(ctx context.Context, stale mark, patience time.Durat
 
 func (s *pgSession) endWork(ctx context.Context, application string) (int, error) {
 	var n int
-	err := s.conn.QueryRow(ctx, sqlEndWork, application).Scan(&n)
+	err := s.conn.QueryRow(ctx, sqlEndWork, application, tag(s.cfg.Name)).Scan(&n)
 	return n, err
 }
 

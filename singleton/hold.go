@@ -234,6 +234,8 @@ func (e *Elector) renew(ctx context.Context, s session, t *Term) (request, error
 		}
 		m, _ := s.mode()
 		switch {
+		case t.fenced.Err() != nil:
+			return r, context.Cause(t.fenced)
 		case errors.Is(err, ErrFenced):
 			return r, fmt.Errorf("heartbeat: %w", ErrFenced)
 		case m == Session && s.broken(), readOnly(err), t.remaining() <= 0:
@@ -247,6 +249,8 @@ func (e *Elector) renew(ctx context.Context, s session, t *Term) (request, error
 func (e *Elector) beatOnce(ctx context.Context, s session, t *Term) (request, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.remaining())
 	defer cancel()
+	stop := context.AfterFunc(t.fenced, cancel) // a transaction knows already what the beat would say
+	defer stop()
 	return s.beat(ctx, t, t.pulse())
 }
 

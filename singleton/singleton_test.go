@@ -247,8 +247,21 @@ func TestInTx_TheFenceStopsATermThatBelievesInItself(t *testing.T) {
 // sessions that do the old holder's work, and the transaction never commits.
 func TestRun_AnOpenTransactionOfTheOldTermNeverCommits(t *testing.T) {
 	t.Parallel()
+	for name, set := range map[string]func(*singleton.Config){
+		"sessions known by name": nil,
+		"transactions tagged":    func(c *singleton.Config) { c.WorkApplicationName = "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			openTransactionNeverCommits(t, set)
+		})
+	}
+}
+
+func openTransactionNeverCommits(t *testing.T, set func(*singleton.Config)) {
+	t.Helper()
 	url, pool := database(t)
-	a := join(t, url, "a", nil)
+	a := join(t, url, "a", set)
 	old := a.term(t)
 	work, err := pgx.Connect(within(t), url)
 	if err != nil {

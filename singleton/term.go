@@ -44,6 +44,7 @@ type Term struct {
 	epoch  int64
 	id     string
 	server int64
+	tag    int64 // 0 when the work's sessions are known by their name
 	clean  bool
 	began  time.Time
 	now    func() instant
@@ -67,6 +68,9 @@ func (c *Config) newTerm(g grant, sent instant) *Term {
 	t := &Term{
 		name: c.Name, epoch: g.epoch, id: g.term, server: g.server, clean: g.formerState == "released",
 		began: time.Now(), now: c.now, deadline: sent.add(trust(c.StaleHeartbeat)), lastBeat: sent,
+	}
+	if c.WorkApplicationName == "" {
+		t.tag = tag(c.Name)
 	}
 	t.workedAt.Store(int64(sent))
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
@@ -144,7 +148,7 @@ func (t *Term) InTx(ctx context.Context, db Beginner, fn func(pgx.Tx) error) err
 		return err
 	}
 	return pgx.BeginTxFunc(ctx, db, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, sqlFence, t.name, t.epoch, t.id, t.server); err != nil {
+		if _, err := tx.Exec(ctx, sqlFence, t.name, t.epoch, t.id, t.server, t.tag); err != nil {
 			return t.refused(err)
 		}
 		return fn(tx)
@@ -158,7 +162,7 @@ func (t *Term) Exec(ctx context.Context, db Batcher, sql string, args ...any) (p
 		return pgconn.CommandTag{}, err
 	}
 	b := &pgx.Batch{}
-	b.Queue(sqlFence, t.name, t.epoch, t.id, t.server)
+	b.Queue(sqlFence, t.name, t.epoch, t.id, t.server, t.tag)
 	b.Queue(sql, args...)
 	results := db.SendBatch(ctx, b)
 	tag, err := t.second(results)

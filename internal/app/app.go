@@ -48,6 +48,7 @@ type App struct {
 	limits  generation.Limits
 
 	pool     *pgxpool.Pool
+	pooled   bool // the pool leads through a transaction pooler
 	migrator *pg.Migrator
 	elector  *singleton.Elector
 	receiver *inbox.Receiver
@@ -63,6 +64,7 @@ type App struct {
 
 	mu     sync.Mutex
 	active *work // what runs during this instance's term, nil when PASSIVE
+	warmed *work // what warm has made for work; only they touch it
 
 	serving     chan struct{} // closed once updates can arrive
 	servingOnce sync.Once
@@ -123,8 +125,14 @@ func (a *App) openDatabase(ctx context.Context) error {
 	if a.cfg.Instance == "" {
 		a.cfg.Instance = singleton.RandomInstance()
 	}
-	pool, err := pg.Open(ctx, a.cfg.Database.Reveal(), pg.Options{ApplicationName: a.workName(), MaxConns: 20})
-	a.pool = pool
+	var err error
+	if a.pooled, err = pg.Pooled(ctx, a.cfg.Database.Reveal()); err != nil {
+		return err
+	}
+	if a.pooled && a.cfg.LockURL == "" {
+		a.log.Warn("DATABASE_URL leads through a transaction pooler: the lock works in lease mode, and a dead instance is followed after the stale time; set LOCK_DATABASE_URL to the direct address for milliseconds")
+	}
+	a.pool, err = pg.Open(ctx, a.cfg.Database.Reveal(), pg.Options{ApplicationName: a.workName(), MaxConns: 20, Pooled: a.pooled})
 	return err
 }
 
@@ -135,7 +143,33 @@ func (a *App) migrate(ctx context.Context) error {
 	for _, x := range applied {
 		a.log.Info("migration applied", "file", x.File, "duration", x.Duration.String())
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return a.checkDomain(ctx)
+}
+
+// checkDomain refuses a lock that lives in another database than the work: its
+// terms would mean nothing there.
+func (a *App) checkDomain(ctx context.Context) error {
+	if a.cfg.LockURL == "" {
+		return nil
+	}
+	const remedy = "LOCK_DATABASE_URL must be the direct address of the database of DATABASE_URL"
+	conn, err := pgx.Connect(ctx, a.cfg.LockDatabase())
+	if err != nil {
+		return fmt.Errorf("connect for the lock: %w; %s", err, remedy)
+	}
+	defer func() { _ = conn.Close(ctx) }() // it has told all it can
+	ofLock, lockErr := singleton.Domain(ctx, conn)
+	ofWork, workErr := singleton.Domain(ctx, a.pool)
+	if err := errors.Join(lockErr, workErr); err != nil {
+		return fmt.Errorf("compare the lock's database with the work's: %w; %s", err, remedy)
+	}
+	if ofLock != ofWork {
+		return errors.New("the lock and the work are in two databases; " + remedy)
+	}
+	return nil
 }
 
 // Migrate brings the database to the schema of this binary.
@@ -220,16 +254,26 @@ func (a *App) buildChat(models *catalog.Catalog, books *ledger.Ledger) error {
 	if a.receiver, err = inbox.NewReceiver(a.pool, a.log, a.wakeInbox); err != nil {
 		return err
 	}
-	a.elector, err = singleton.New(singleton.Config{
-		Name: LockName, URL: a.cfg.LockDatabase(), Instance: a.cfg.Instance, WorkApplicationName: a.workName(),
-		Heartbeat: a.cfg.heartbeat(), StaleHeartbeat: a.cfg.stale(), Log: a.log,
-	})
-	if err != nil {
+	if err := a.buildLock(); err != nil {
 		return err
 	}
 	a.console, err = console.New(console.Deps{
 		Version: a.version, LockName: LockName, Pool: a.pool, Elector: a.elector, Migrator: a.migrator, Catalog: models,
 	})
+	return err
+}
+
+func (a *App) buildLock() (err error) {
+	cfg := singleton.Config{
+		Name: LockName, URL: a.cfg.LockDatabase(), Instance: a.cfg.Instance, Mode: singleton.Mode(a.cfg.LockMode),
+		Heartbeat: a.cfg.heartbeat(), StaleHeartbeat: a.cfg.stale(), StaleIdle: a.cfg.staleIdle(), Drain: a.cfg.shutdown(),
+		Waiting: a.waiting, Warm: a.warm,
+		Version: a.version, Rank: buildRank(), Supersede: a.cfg.Supersede, Log: a.log,
+	}
+	if !a.pooled { // a pooler's sessions have no name of ours
+		cfg.WorkApplicationName = a.workName()
+	}
+	a.elector, err = singleton.New(cfg)
 	return err
 }
 

@@ -65,9 +65,12 @@ type Config struct {
 	Port   int    `env:"PORT" envDefault:"8080" desc:"port of the HTTP server"`
 	Listen string `env:"LISTEN" desc:"address of the HTTP server; all interfaces on PORT when empty"`
 
-	Heartbeat      int `env:"LOCK_HEARTBEAT_SECONDS" envDefault:"2" desc:"how often the ACTIVE instance renews its lock"`
-	StaleHeartbeat int `env:"LOCK_STALE_HEARTBEAT_SECONDS" envDefault:"10" desc:"no renewal this long: a PASSIVE instance takes over"`
-	Shutdown       int `env:"SHUTDOWN_TIMEOUT_SECONDS" envDefault:"60" desc:"how long a stop may take"`
+	LockMode       string `env:"LOCK_MODE" envDefault:"auto" desc:"session (advisory lock on a direct connection), lease (through a transaction pooler), auto finds out"`
+	Heartbeat      int    `env:"LOCK_HEARTBEAT_SECONDS" envDefault:"2" desc:"how often the ACTIVE instance renews its lock"`
+	StaleHeartbeat int    `env:"LOCK_STALE_HEARTBEAT_SECONDS" envDefault:"10" desc:"no renewal this long: a PASSIVE instance takes over"`
+	StaleIdle      int    `env:"LOCK_STALE_IDLE_SECONDS" envDefault:"120" desc:"work waits and the ACTIVE instance makes no progress this long: takeover; start-up time plays no part"`
+	Supersede      bool   `env:"LOCK_NEWER_VERSION_FIRST" envDefault:"true" desc:"a newer version that is ready asks an older ACTIVE one to hand over"`
+	Shutdown       int    `env:"SHUTDOWN_TIMEOUT_SECONDS" envDefault:"60" desc:"how long a stop may take"`
 
 	Currency  string `env:"CURRENCY" envDefault:"RUB" desc:"currency of balances and prices"`
 	Rate      string `env:"USD_RATE" envDefault:"80" desc:"currency units per US dollar of cost"`
@@ -209,9 +212,15 @@ func (c Config) problems() []Problem {
 	list = append(list, c.addressProblems()...)
 	if c.Heartbeat < 1 {
 		add("LOCK_HEARTBEAT_SECONDS", "want at least 1")
-	} else if singleton.CheckTimers(c.heartbeat(), c.stale(), max(c.stale(), 120*time.Second)) != nil {
+	} else if singleton.CheckTimers(c.heartbeat(), c.stale(), c.stale()) != nil {
 		add("LOCK_STALE_HEARTBEAT_SECONDS", "2 x LOCK_HEARTBEAT_SECONDS (%d) must not exceed 0.6 x it (%.1f): two renewals must fit before the holder gives up; write at least %d",
 			2*c.Heartbeat, 0.6*float64(c.StaleHeartbeat), (2*c.Heartbeat*10+5)/6)
+	}
+	if c.StaleIdle < c.StaleHeartbeat {
+		add("LOCK_STALE_IDLE_SECONDS", "must not be below LOCK_STALE_HEARTBEAT_SECONDS (%d): a silent holder is replaced before a slow one; write at least that", c.StaleHeartbeat)
+	}
+	if !slices.Contains([]string{"auto", "session", "lease"}, c.LockMode) {
+		add("LOCK_MODE", "want auto, session or lease")
 	}
 	if c.Shutdown < 1 {
 		add("SHUTDOWN_TIMEOUT_SECONDS", "want at least 1")
@@ -305,6 +314,7 @@ func minor(text string) (ledger.Amount, error) {
 
 func (c Config) heartbeat() time.Duration { return time.Duration(c.Heartbeat) * time.Second }
 func (c Config) stale() time.Duration     { return time.Duration(c.StaleHeartbeat) * time.Second }
+func (c Config) staleIdle() time.Duration { return time.Duration(c.StaleIdle) * time.Second }
 
 func (c Config) shutdown() time.Duration { return time.Duration(c.Shutdown) * time.Second }
 
@@ -324,10 +334,11 @@ func (c Config) LockDatabase() string {
 	return c.Database.Reveal()
 }
 
-// MigrateDatabase returns the URL with which the schema is changed.
+// MigrateDatabase returns the URL with which the schema is changed. The lock's
+// is preferred to a pooled one, since migrations, too, hold a session's lock.
 func (c Config) MigrateDatabase() string {
 	if c.MigrateURL != "" {
 		return c.MigrateURL.Reveal()
 	}
-	return c.Database.Reveal()
+	return c.LockDatabase()
 }

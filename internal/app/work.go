@@ -31,12 +31,20 @@ type work struct {
 	gens      *generation.Worker
 }
 
-// work runs one term. It returns when ctx ends and everything has stopped.
-func (a *App) work(ctx context.Context, term *singleton.Term) error {
+// warm prepares a term: the workers are made, and a first fenced transaction
+// shows that the database of the work knows the term.
+func (a *App) warm(ctx context.Context, term *singleton.Term) error {
 	w, err := a.newWork(term)
 	if err != nil {
-		return fmt.Errorf("start the workers: %w", err)
+		return fmt.Errorf("make the workers: %w", err)
 	}
+	a.warmed = w
+	return term.InTx(ctx, a.pool, func(pgx.Tx) error { return nil })
+}
+
+// work runs one term. It returns when ctx ends and everything has stopped.
+func (a *App) work(ctx context.Context, _ *singleton.Term) error {
+	w := a.warmed
 	a.setActive(w)
 	defer a.setActive(nil)
 	var running sync.WaitGroup
@@ -44,7 +52,9 @@ func (a *App) work(ctx context.Context, term *singleton.Term) error {
 	running.Go(func() { w.callbacks.Run(ctx) })
 	running.Go(func() { w.gens.Run(ctx) })
 	running.Go(func() { w.outbox.Run(ctx) })
-	running.Go(func() { inbox.Listen(ctx, a.pool, a.wakeInbox, a.log) })
+	if !a.pooled { // a pooler keeps no session to listen on; the poll finds what others stored
+		running.Go(func() { inbox.Listen(ctx, a.pool, a.wakeInbox, a.log) })
+	}
 	running.Go(func() { a.introduce(ctx) })
 	running.Go(func() { a.receiveUpdates(ctx) })
 	running.Wait()

@@ -136,6 +136,7 @@ type Lock struct {
 	Holder              string     `json:"holder"`
 	HeldSeconds         float64    `json:"held_seconds"`
 	HeartbeatAgeSeconds float64    `json:"heartbeat_age_seconds"`
+	IdleSeconds         float64    `json:"idle_seconds"`
 	Trouble             string     `json:"trouble,omitempty"`
 	Takeovers           Takeovers  `json:"takeovers"`
 	LastTakeover        *time.Time `json:"last_takeover"`
@@ -146,6 +147,7 @@ type Takeovers struct {
 	Total     int64 `json:"total"`
 	Heartbeat int64 `json:"heartbeat"`
 	Idle      int64 `json:"idle"`
+	Forced    int64 `json:"forced"`
 }
 
 // Migrations compares the database with this binary.
@@ -202,8 +204,8 @@ func (c *Console) lock(h *Health) {
 	s := c.Elector.Status()
 	h.Instance = s.Instance
 	h.Lock = Lock{
-		State: string(s.State), Mode: "session", Epoch: s.Epoch, Holder: s.Holder,
-		HeartbeatAgeSeconds: s.HeartbeatAge.Seconds(),
+		State: string(s.State), Mode: string(s.Mode), Epoch: s.Epoch, Holder: s.Holder,
+		HeartbeatAgeSeconds: s.HeartbeatAge.Seconds(), IdleSeconds: s.Idle.Seconds(),
 	}
 	if s.Trouble != "" {
 		h.Lock.Trouble = "the lock's database connection fails; see the log"
@@ -218,7 +220,7 @@ func (c *Console) read(ctx context.Context, h *Health) error {
 	var errs [5]error
 	t, err := singleton.ReadTakeovers(ctx, c.Pool, c.LockName)
 	errs[0] = err
-	h.Lock.Takeovers = Takeovers{Total: t.Heartbeat + t.Idle, Heartbeat: t.Heartbeat, Idle: t.Idle}
+	h.Lock.Takeovers = Takeovers{Total: t.Heartbeat + t.Idle + t.Forced, Heartbeat: t.Heartbeat, Idle: t.Idle, Forced: t.Forced}
 	h.Lock.LastTakeover = t.Last
 	h.Migrations.Applied, h.Migrations.Pending, h.Migrations.Verified, errs[1] = c.Migrator.Counts(ctx, c.Pool)
 	h.Inbox, errs[2] = inbox.ReadStats(ctx, c.Pool)

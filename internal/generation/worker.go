@@ -29,7 +29,7 @@ func NewWorker(s *Service, term *singleton.Term, added func()) (*Worker, error) 
 	}
 	w := &Worker{Service: s, term: term, added: added}
 	runner, err := lane.New(lane.Config[ID]{
-		Name: "generation", Workers: 64, Poll: time.Second, Due: w.dueNow, Work: w.step, Log: s.Log,
+		Name: "generation", Workers: 64, Poll: time.Second, Due: w.dueNow, Work: w.work, Log: s.Log,
 	})
 	w.runner = runner
 	return w, err
@@ -42,11 +42,19 @@ func (w *Worker) Wake() { w.runner.Wake() }
 func (w *Worker) Run(ctx context.Context) { w.runner.Run(ctx, w.term.Context()) }
 
 func (w *Worker) dueNow(ctx context.Context, busy []ID, limit int) ([]ID, error) {
-	rows, err := w.Pool.Query(ctx, sqlDue, busy, w.term.Epoch(), limit)
+	rows, err := w.Pool.Query(ctx, sqlDue, busy, w.term.Epoch(), limit, w.term.Barrier() > 0)
 	if err != nil {
 		return nil, fmt.Errorf("list due generations: %w", err)
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[ID])
+}
+
+// work does a generation's next step and tells the lock that work goes on.
+func (w *Worker) work(ctx context.Context, id ID) (more bool, err error) {
+	if more, err = w.step(ctx, id); err == nil {
+		w.term.Progress()
+	}
+	return more, err
 }
 
 // step does what a generation's state calls for.

@@ -51,7 +51,7 @@ func NewProcessor(source string, pool *pgxpool.Pool, term *singleton.Term, h Han
 	}
 	p := &Processor{source: source, pool: pool, handler: h, log: log, term: term}
 	runner, err := lane.New(lane.Config[string]{
-		Name: "inbox." + source, Workers: 8, Poll: time.Second, Due: p.due, Work: p.next, Log: log,
+		Name: "inbox." + source, Workers: 8, Poll: time.Second, Due: p.due, Work: p.work, Log: log,
 	})
 	p.runner = runner
 	return p, err
@@ -69,6 +69,14 @@ func (p *Processor) due(ctx context.Context, busy []string, limit int) ([]string
 		return nil, fmt.Errorf("list waiting lanes: %w", err)
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// work handles the lane's first message and tells the lock that work goes on.
+func (p *Processor) work(ctx context.Context, laneName string) (more bool, err error) {
+	if more, err = p.next(ctx, laneName); err == nil {
+		p.term.Progress()
+	}
+	return more, err
 }
 
 // next handles the lane's first message.

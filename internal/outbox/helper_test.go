@@ -187,10 +187,16 @@ func (h *house) background(fn func(context.Context)) (stop func() (done <-chan s
 	return stop
 }
 
-// elect waits until a new instance is ACTIVE, for one term.
+// elect waits until a new instance is ACTIVE, for one term. The first trusts
+// itself for long, so that the fence alone can stop it; its successor thinks
+// that acts of the first are over soon.
 func (h *house) elect(name, url string) *singleton.Term {
 	h.t.Helper()
-	e, err := singleton.New(singleton.Config{Name: "outbox", URL: url, Instance: name, Exit: func(int) {}})
+	cfg := singleton.Config{Name: "outbox", URL: url, Instance: name, StaleHeartbeat: time.Hour, Exit: func(int) {}}
+	if name == "two" {
+		cfg.Heartbeat, cfg.StaleHeartbeat = 100*time.Millisecond, 2*time.Second
+	}
+	e, err := singleton.New(cfg)
 	h.must(err)
 	terms := make(chan *singleton.Term, 1)
 	h.background(func(ctx context.Context) {

@@ -39,7 +39,7 @@ func NewWorker(pool *pgxpool.Pool, term *singleton.Term, sender Sender, log *slo
 	}
 	w := &Worker{pool: pool, term: term, sender: sender, pace: newPace(), log: log}
 	runner, err := lane.New(lane.Config[Chat]{
-		Name: "outbox", Workers: 48, Poll: time.Second, Due: w.due, Work: w.next, Log: log,
+		Name: "outbox", Workers: 48, Poll: time.Second, Due: w.due, Work: w.work, Log: log,
 	})
 	w.runner = runner
 	return w, err
@@ -56,11 +56,23 @@ func (w *Worker) due(ctx context.Context, busy []Chat, limit int) ([]Chat, error
 	for i, c := range busy {
 		ids[i], urgent[i] = c.ID, c.Urgent
 	}
-	rows, err := w.pool.Query(ctx, sqlDue, ids, urgent, limit)
+	barred := int64(0) // claims of terms before this one may still be under way
+	if w.term.Barrier() > 0 {
+		barred = w.term.Epoch()
+	}
+	rows, err := w.pool.Query(ctx, sqlDue, ids, urgent, limit, barred)
 	if err != nil {
 		return nil, fmt.Errorf("list waiting chats: %w", err)
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Chat])
+}
+
+// work sends a chat's first message and tells the lock that work goes on.
+func (w *Worker) work(ctx context.Context, c Chat) (more bool, err error) {
+	if more, err = w.next(ctx, c); err == nil {
+		w.term.Progress()
+	}
+	return more, err
 }
 
 // next sends a chat's first message.

@@ -34,6 +34,35 @@ type DB interface {
 type Options struct {
 	ApplicationName string // shown in pg_stat_activity; a successor of the lock may terminate by it
 	MaxConns        int32  // 0 means 12
+
+	// Pooled says that the URL leads through a pooler that lends server processes
+	// per transaction (see Pooled): nothing may rest on a session then.
+	Pooled bool
+}
+
+//go:embed sql/backend_pid.sql
+var sqlBackendPID string
+
+// Pooled reports whether url leads through a pooler that lends server processes
+// to clients: the server process that answers is not the one that the
+// connection announced.
+func Pooled(ctx context.Context, url string) (bool, error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return false, fmt.Errorf("read the database URL: %w", err)
+	}
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+	cfg.ConnectTimeout = 5 * time.Second
+	c, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return false, fmt.Errorf("reach database %q on %s: %w; check DATABASE_URL and that the server runs", cfg.Database, cfg.Host, err)
+	}
+	defer func() { _ = c.Close(ctx) }() // it has told all it can
+	var pid uint32
+	if err := c.QueryRow(ctx, sqlBackendPID).Scan(&pid); err != nil {
+		return false, fmt.Errorf("ask for the server process: %w", err)
+	}
+	return pid != c.PgConn().PID(), nil
 }
 
 //go:embed sql/session_limits.sql
@@ -52,9 +81,14 @@ func Open(ctx context.Context, url string, o Options) (*pgxpool.Pool, error) {
 	}
 	cfg.MaxConnIdleTime = 5 * time.Minute
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
-	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, sqlSessionLimits, o.ApplicationName)
-		return err
+	if o.Pooled {
+		// Prepared statements and settings would stay with a session that is lent on.
+		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	} else {
+		cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+			_, err := c.Exec(ctx, sqlSessionLimits, o.ApplicationName)
+			return err
+		}
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {

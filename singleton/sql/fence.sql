@@ -1,1 +1,1 @@
-SELECT singleton_check($1, $2, $3::uuid, $4)
+SELECT singleton_check($1, $2, $3::uuid, $4, $5)

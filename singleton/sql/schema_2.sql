@@ -37,11 +37,16 @@ $$;
 
 -- The fence: locks this session's stripe against a new term until the
 -- transaction ends, and raises SG001 when the term is over. FOR KEY SHARE
--- conflicts with the FOR UPDATE of a new term, not with other work.
+-- conflicts with the FOR UPDATE of a new term, not with other work. A tag that
+-- is not 0 marks the session as one with a transaction of this lock open, for
+-- work whose sessions cannot be told by their name.
 CREATE OR REPLACE FUNCTION singleton_check(
-    lock_name text, held_epoch bigint, held_term uuid, held_server bigint)
+    lock_name text, held_epoch bigint, held_term uuid, held_server bigint, tag bigint)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    IF tag <> 0 THEN
+        PERFORM pg_advisory_xact_lock_shared(tag);
+    END IF;
     PERFORM 1 FROM singleton_fence f
      WHERE f.name = lock_name AND f.stripe = pg_backend_pid() % 64
        AND f.epoch = held_epoch AND f.term = held_term
