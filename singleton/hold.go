@@ -184,8 +184,9 @@ func (e *Elector) recordLoss(t *Term, cause error) {
 // gauge keeps the term's knowledge of whether work waits, apart from the work
 // itself, which may hang.
 func (e *Elector) gauge(ctx context.Context, t *Term) {
+	patience := min(e.cfg.StaleHeartbeat, e.cfg.StaleIdle/4) // "unknown" must come before "idle"
 	for e.cfg.Waiting != nil && ctx.Err() == nil {
-		ask, cancel := context.WithTimeout(ctx, e.cfg.StaleHeartbeat)
+		ask, cancel := context.WithTimeout(ctx, patience)
 		waiting, err := e.cfg.Waiting(ask)
 		cancel()
 		t.noteWaiting(waiting && err == nil)
@@ -202,12 +203,13 @@ func (e *Elector) beat(ctx context.Context, s session, t *Term, asked chan<- req
 		if err := e.listen(ctx, s, t, next); err != nil || ctx.Err() != nil {
 			return err
 		}
-		if idle := t.idle(); idle >= trust(e.cfg.StaleIdle) {
-			return fmt.Errorf("%w for %s", ErrIdle, idle.Round(10*time.Millisecond))
-		}
+		due := e.cfg.now()
 		r, err := e.renew(ctx, s, t)
 		if err != nil {
 			return err
+		}
+		if idle := t.idle(); idle >= trust(e.cfg.StaleIdle) { // asked of a live term: one that was frozen is no idle one
+			return fmt.Errorf("%w for %s", ErrIdle, idle.Round(10*time.Millisecond))
 		}
 		if r.asked {
 			select {
@@ -215,7 +217,7 @@ func (e *Elector) beat(ctx context.Context, s session, t *Term, asked chan<- req
 			default: // it is known already
 			}
 		}
-		next = e.cfg.now().add(e.cfg.Heartbeat)
+		next = due.add(e.cfg.Heartbeat) // not from the answer: a slow link would stretch the period
 	}
 }
 

@@ -1,0 +1,1 @@
+INSERT INTO jobs (id, epoch) VALUES ($1, $2)

@@ -1,0 +1,1 @@
+SELECT op, n, epoch FROM commits ORDER BY n

@@ -1,0 +1,1 @@
+UPDATE jobs SET done = true WHERE id = $1

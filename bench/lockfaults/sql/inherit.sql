@@ -1,0 +1,1 @@
+UPDATE jobs SET epoch = $2 WHERE id = $1

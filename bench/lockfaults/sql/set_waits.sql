@@ -1,0 +1,1 @@
+UPDATE due SET waits = $1

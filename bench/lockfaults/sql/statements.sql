@@ -1,0 +1,1 @@
+SELECT sum(calls)::bigint FROM pg_stat_statements

@@ -1,0 +1,1 @@
+SELECT waits FROM due

@@ -1,0 +1,1 @@
+SELECT commit_late($1, $2, $3, $4)
