@@ -13,7 +13,9 @@ ALTER TABLE singleton_lease
     ADD COLUMN IF NOT EXISTS asked_by     text    NOT NULL DEFAULT '',
     ADD COLUMN IF NOT EXISTS asked_heir   text    NOT NULL DEFAULT '',
     ADD COLUMN IF NOT EXISTS heir         text    NOT NULL DEFAULT '',
-    ADD COLUMN IF NOT EXISTS heir_until   timestamptz;
+    ADD COLUMN IF NOT EXISTS heir_until   timestamptz,
+    -- The last term whose session a watcher ended: many may try at once, and it counts once.
+    ADD COLUMN IF NOT EXISTS ended_epoch  bigint  NOT NULL DEFAULT 0;
 
 ALTER TABLE singleton_event DROP CONSTRAINT IF EXISTS singleton_event_kind_known;
 ALTER TABLE singleton_event ADD CONSTRAINT singleton_event_kind_known
