@@ -340,32 +340,45 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.log.Info("stopping")
 	a.console.Stopping()
-	stopErr := a.stop(server, elected)
+	limit, cancel := context.WithTimeout(context.Background(), a.cfg.shutdown())
+	defer cancel()
+	stopErr := a.stop(limit, server, elected)
 	if errors.Is(stopErr, errUnstopped) {
 		return errors.Join(err, stopErr) // its connections are in use: the end of the process closes them
 	}
 	stopReceiving()
 	background.Wait()
-	a.pool.Close()
+	a.closePool(limit)
 	return errors.Join(err, stopErr)
+}
+
+// closePool says goodbye to the server. One that does not answer is left to the
+// end of the process: the pool itself would wait 15 seconds for it.
+func (a *App) closePool(limit context.Context) {
+	closed := make(chan struct{})
+	go func() { defer close(closed); a.pool.Close() }()
+	select {
+	case <-closed:
+	case <-limit.Done():
+		a.log.Warn("the database did not say goodbye in time")
+	}
 }
 
 // errUnstopped says that work ignored the stop for as long as a stop may take.
 var errUnstopped = errors.New("the work did not stop in time; what it had begun is in its rows, and the next instance goes on with it")
 
 // stop waits for the work to end and the lock to be released, then drains HTTP,
-// all within the shutdown timeout.
-func (a *App) stop(server *http.Server, elected <-chan error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.shutdown())
-	defer cancel()
+// all until ctx ends.
+func (a *App) stop(ctx context.Context, server *http.Server, elected <-chan error) error {
 	var err error
 	select {
 	case err = <-elected:
 	case <-ctx.Done():
 		err = errUnstopped
 	}
-	if shutdownErr := server.Shutdown(ctx); shutdownErr != nil {
-		err = errors.Join(err, fmt.Errorf("drain HTTP: %w", shutdownErr))
+	if server.Shutdown(ctx) != nil {
+		a.log.Warn("requests were cut: they did not end in time")
+		_ = server.Close() // who asks too slowly gets no answer
 	}
 	return err
 }
