@@ -36,9 +36,6 @@ var sqlBeatLease string
 //go:embed sql/release.sql
 var sqlRelease string
 
-//go:embed sql/unlock.sql
-var sqlUnlock string
-
 //go:embed sql/event.sql
 var sqlEvent string
 
@@ -253,14 +250,8 @@ func (s *pgSession) release(ctx context.Context, t *Term, reason, heir string) e
 			return err
 		}
 	}
-	if _, err := s.conn.Exec(ctx, sqlRelease, t.name, t.epoch, t.id, reason, heir); err != nil {
-		return err
-	}
-	if s.m == Lease {
-		return nil
-	}
 	var unlocked bool
-	err := s.conn.QueryRow(ctx, sqlUnlock, key(t.name)).Scan(&unlocked)
+	err := s.conn.QueryRow(ctx, sqlRelease, t.name, t.epoch, t.id, reason, heir, s.m == Session, key(t.name)).Scan(&unlocked)
 	if err == nil && !unlocked {
 		err = errors.New("the lock was not held")
 	}
