@@ -260,7 +260,7 @@ func (s *pgSession) release(ctx context.Context, t *Term, reason, heir string) e
 
 func (s *pgSession) read(ctx context.Context) (snapshot, error) {
 	var n snapshot
-	err := s.conn.QueryRow(ctx, sqlRead, s.cfg.Name).Scan(&n.epoch, &n.beat, &n.state, &n.instance, &n.acquiredAt,
+	err := s.conn.QueryRow(ctx, sqlRead, s.cfg.Name).Scan(&n.epoch, &n.beat, &n.term, &n.state, &n.instance, &n.acquiredAt,
 		&n.mode, &n.version, &n.rank, &n.progress, &n.waiting)
 	if err != nil {
 		return n, fmt.Errorf("read the lease: %w", err)

@@ -67,6 +67,7 @@ type request struct {
 // snapshot is the lease row as a watcher sees it.
 type snapshot struct {
 	epoch, beat int64
+	term        string // epochs can repeat: a failover may lose a term
 	state       string
 	instance    string
 	acquiredAt  time.Time

@@ -117,10 +117,11 @@ func (e *Elector) remember(s snapshot) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.cfg.now()
-	if !e.looked || s.epoch != e.seen.epoch || s.beat != e.seen.beat || s.state != e.seen.state {
+	other := !e.looked || s.epoch != e.seen.epoch || s.term != e.seen.term
+	if other || s.beat != e.seen.beat || s.state != e.seen.state {
 		e.seenAt = now
 	}
-	if !e.looked || s.epoch != e.seen.epoch || s.progress != e.seen.progress || !s.waiting {
+	if other || s.progress != e.seen.progress || !s.waiting {
 		e.workedAt = now
 	}
 	e.seen, e.looked = s, true

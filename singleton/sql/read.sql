@@ -1,4 +1,4 @@
-SELECT epoch, beat, state, instance, coalesce(acquired_at, 'epoch'::timestamptz),
+SELECT epoch, beat, coalesce(term::text, ''), state, instance, coalesce(acquired_at, 'epoch'::timestamptz),
        CASE WHEN detail_epoch = epoch THEN mode ELSE 'session' END,
        CASE WHEN detail_epoch = epoch THEN version ELSE '' END,
        CASE WHEN detail_epoch = epoch THEN rank ELSE 0 END,
