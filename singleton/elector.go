@@ -226,7 +226,7 @@ func jitter(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5+1) }
 // grant and its answer, so the term counts from a heartbeat sent now.
 func (e *Elector) begin(ctx context.Context, s session, g grant) (*Term, error) {
 	t := e.cfg.newTerm(g, e.cfg.now())
-	t.barrier = e.lastSign(g).add(trust(e.cfg.StaleHeartbeat))
+	t.barrier = e.lastSign(g).add(e.cfg.StaleHeartbeat)
 	if _, err := e.renew(ctx, s, t); err != nil {
 		return nil, fmt.Errorf("first heartbeat of term %d: %w", g.epoch, err)
 	}

@@ -88,9 +88,11 @@ func (t *Term) Epoch() int64 { return t.epoch }
 func (t *Term) Clean() bool { return t.clean }
 
 // Barrier returns for how much longer the former holder may act outside the
-// database: 0 after a clean end, else at most its own trust in itself, counted
-// from when its last heartbeat was seen. Acts that an earlier term had recorded
-// and not finished wait that long before they are judged; nothing else need wait.
+// database: 0 after a clean end, else at most the stale time, counted from when
+// its last heartbeat was seen: its trust in itself, the moment that its work gets
+// to stop, and a margin for clocks that differ in rate. Acts that an earlier term
+// had recorded and not finished wait that long before they are judged; nothing
+// else need wait.
 func (t *Term) Barrier() time.Duration {
 	if t.clean {
 		return 0
