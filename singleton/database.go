@@ -251,7 +251,8 @@ func (s *pgSession) release(ctx context.Context, t *Term, reason, heir string) e
 		}
 	}
 	var unlocked bool
-	err := s.conn.QueryRow(ctx, sqlRelease, t.name, t.epoch, t.id, reason, heir, s.m == Session, key(t.name)).Scan(&unlocked)
+	err := s.conn.QueryRow(ctx, sqlRelease, t.name, t.epoch, t.id, reason, heir, s.m == Session, key(t.name), t.Barrier() > 0).
+		Scan(&unlocked)
 	if err == nil && !unlocked {
 		err = errors.New("the lock was not held")
 	}

@@ -3,7 +3,7 @@
 WITH fence AS MATERIALIZED (
     SELECT stripe FROM singleton_fence WHERE name = $1 ORDER BY stripe FOR UPDATE
 ), lease AS (
-    UPDATE singleton_lease SET epoch = epoch + 1, term = gen_random_uuid(), state = 'released', heir = ''
+    UPDATE singleton_lease SET epoch = epoch + 1, term = gen_random_uuid(), state = 'released', heir = '', unsettled = true
     WHERE name = $1 AND (SELECT count(*) FROM fence) >= 0
     RETURNING epoch, term, instance, pid, backend_start
 ), raised AS (

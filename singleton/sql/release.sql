@@ -4,7 +4,7 @@
 -- The heir, if one is named, may be first for a second. It is a wish: nothing
 -- rests on it, and a heir that is gone costs that second.
 WITH released AS (
-    UPDATE singleton_lease SET state = 'released', heir = $5, heir_until = clock_timestamp() + interval '1 second'
+    UPDATE singleton_lease SET state = 'released', unsettled = $8, heir = $5, heir_until = clock_timestamp() + interval '1 second'
     WHERE name = $1 AND epoch = $2 AND term = $3::uuid
     RETURNING instance
 ), recorded AS (

@@ -15,7 +15,9 @@ ALTER TABLE singleton_lease
     ADD COLUMN IF NOT EXISTS heir         text    NOT NULL DEFAULT '',
     ADD COLUMN IF NOT EXISTS heir_until   timestamptz,
     -- The last term whose session a watcher ended: many may try at once, and it counts once.
-    ADD COLUMN IF NOT EXISTS ended_epoch  bigint  NOT NULL DEFAULT 0;
+    ADD COLUMN IF NOT EXISTS ended_epoch  bigint  NOT NULL DEFAULT 0,
+    -- It is released, and a term before the released one may still act outside.
+    ADD COLUMN IF NOT EXISTS unsettled    boolean NOT NULL DEFAULT false;
 
 ALTER TABLE singleton_event DROP CONSTRAINT IF EXISTS singleton_event_kind_known;
 ALTER TABLE singleton_event ADD CONSTRAINT singleton_event_kind_known
@@ -119,7 +121,7 @@ BEGIN
     END;
     former_instance := l.instance;
     former_work_app := l.work_app;
-    former_state := l.state;
+    former_state := CASE WHEN l.state = 'released' AND l.unsettled THEN 'unsettled' ELSE l.state END;
     former_beat := l.beat;
     IF outcome IS NOT NULL THEN
         IF new_mode = 'session' THEN
@@ -136,7 +138,7 @@ BEGIN
            pid = pg_backend_pid(), backend_start = own_start,
            beat = 0, beat_at = clock_timestamp(), acquired_at = clock_timestamp(), state = 'held',
            detail_epoch = new_epoch, mode = new_mode, version = new_version, rank = new_rank,
-           progress = 0, waiting = false, heir = ''
+           progress = 0, waiting = false, heir = '', unsettled = false
      WHERE name = lock_name;
     IF stolen THEN
         INSERT INTO singleton_event (name, epoch, kind, instance, detail)
