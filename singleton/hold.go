@@ -244,7 +244,9 @@ func (e *Elector) renew(ctx context.Context, s session, t *Term) (request, error
 			return r, fmt.Errorf("heartbeat: %w: %w", ErrLost, err)
 		}
 		e.note(inBeat, fmt.Errorf("heartbeat: %w", err))
-		wait(context.WithoutCancel(ctx), min(e.cfg.Heartbeat/4, max(t.remaining(), 0)))
+		if wait(context.WithoutCancel(ctx), min(e.cfg.Heartbeat/4, max(t.remaining(), 0))); t.remaining() <= 0 {
+			return r, fmt.Errorf("heartbeat: %w: %w", ErrLost, err)
+		}
 	}
 }
 
