@@ -91,7 +91,7 @@ func riverEach(pool *pgxpool.Pool) (http.Handler, func(), error) {
 // instance has.
 func viaInbox(pool *pgxpool.Pool) (http.Handler, func(), error) {
 	quiet := slog.New(slog.DiscardHandler)
-	receiver, err := inbox.NewReceiver(pool, quiet, nil)
+	receiver, err := inbox.NewReceiver(pool, quiet, inbox.NewMetrics(nil), nil)
 	if err != nil {
 		return nil, nil, err
 	}

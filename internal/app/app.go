@@ -46,12 +46,15 @@ type App struct {
 	version string
 	log     *slog.Logger
 	limits  generation.Limits
+	watch   Watch
+	metrics *metrics
 
 	pool     *pgxpool.Pool
 	pooled   bool // the pool leads through a transaction pooler
 	migrator *pg.Migrator
 	elector  *singleton.Elector
 	receiver *inbox.Receiver
+	kie      *kie.Client
 	api      *gotgbot.Bot
 	bot      *bot.Bot
 	sender   *bot.Sender
@@ -76,6 +79,8 @@ type Options struct {
 	Log     *slog.Logger
 	Limits  generation.Limits // patience; FreeDaily comes from the settings
 
+	Watch Watch
+
 	// Listener, if set, is served in place of the settings' address.
 	Listener net.Listener
 }
@@ -83,7 +88,8 @@ type Options struct {
 // New opens the database, brings its schema up to date, builds all parts and
 // starts listening. It serves nothing until Run. Call Run or Close.
 func New(ctx context.Context, cfg Config, o Options) (*App, error) {
-	a := &App{cfg: cfg, version: o.Version, log: o.Log, limits: o.Limits, listener: o.Listener, serving: make(chan struct{})}
+	a := &App{cfg: cfg, version: o.Version, log: o.Log, limits: o.Limits, watch: o.Watch.complete(),
+		metrics: newMetrics(o.Version), listener: o.Listener, serving: make(chan struct{})}
 	a.limits.FreeDaily = cfg.FreeDaily
 	var startup console.Startup
 	phases := []struct {
@@ -215,20 +221,20 @@ func (a *App) buildRooms() error {
 	if err != nil {
 		return err
 	}
-	books, err := ledger.New(a.cfg.Currency)
+	books, err := ledger.New(a.cfg.Currency, ledger.Measure(a.metrics.ledger))
 	if err != nil {
 		return err
 	}
-	kieClient, err := kie.New(a.cfg.KieURL, a.cfg.KieKey.Reveal(), kie.UploadURL(a.cfg.KieUploadURL))
+	a.kie, err = kie.New(a.cfg.KieURL, a.cfg.KieKey.Reveal(), kie.UploadURL(a.cfg.KieUploadURL), kie.Measure(a.metrics.provider))
 	if err != nil {
 		return err
 	}
 	a.gens, err = generation.New(generation.Deps{
 		Pool: a.pool, Catalog: models, Pricer: pricer, Ledger: books,
-		Providers:   map[string]provider.Provider{"kie": kieClient},
+		Providers:   map[string]provider.Provider{"kie": a.kie},
 		CallbackURL: a.callbackURL, OpenFile: a.openFile,
 		Downloader: provider.NewDownloader(a.cfg.KieURL, a.cfg.KieUploadURL, a.cfg.TelegramURL),
-		Limits:     a.limits, Log: a.log,
+		Limits:     a.limits, Log: a.log, Metrics: a.metrics.generation,
 	})
 	if err != nil {
 		return err
@@ -245,13 +251,13 @@ func (a *App) buildChat(models *catalog.Catalog, books *ledger.Ledger) error {
 	if a.bot, err = bot.New(deps); err != nil {
 		return err
 	}
-	if a.api, err = telegram.New(a.cfg.BotToken.Reveal(), a.cfg.TelegramURL); err != nil {
+	if a.api, err = telegram.New(a.cfg.BotToken.Reveal(), a.cfg.TelegramURL, telegram.Measure(a.metrics.telegram)); err != nil {
 		return err
 	}
 	if a.sender, err = bot.NewSender(a.api, deps); err != nil {
 		return err
 	}
-	if a.receiver, err = inbox.NewReceiver(a.pool, a.log, a.wakeInbox); err != nil {
+	if a.receiver, err = inbox.NewReceiver(a.pool, a.log, a.metrics.inbox, a.wakeInbox); err != nil {
 		return err
 	}
 	if err := a.buildLock(); err != nil {
@@ -259,8 +265,13 @@ func (a *App) buildChat(models *catalog.Catalog, books *ledger.Ledger) error {
 	}
 	a.console, err = console.New(console.Deps{
 		Version: a.version, LockName: LockName, Pool: a.pool, Elector: a.elector, Migrator: a.migrator, Catalog: models,
+		StaleHeartbeat: a.cfg.stale(), Gatherer: a.metrics.registry, MaxAge: a.watch.Snapshot, Log: a.log,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	a.metrics.collect(a)
+	return nil
 }
 
 func (a *App) buildLock() (err error) {
@@ -313,7 +324,7 @@ func (a *App) Run(ctx context.Context) error {
 	background.Go(func() { a.receiver.Run(receiving) })
 
 	server := &http.Server{
-		Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
+		Handler: a.metrics.console.Measured(a.routes()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
@@ -330,6 +341,7 @@ func (a *App) Run(ctx context.Context) error {
 		elected <- err
 	})
 	background.Go(func() { a.noteActive(campaign) })
+	background.Go(func() { a.countTransitions(campaign) })
 
 	var err error
 	select {

@@ -79,6 +79,8 @@ type Config struct {
 	Welcome   string `env:"WELCOME_CREDIT" envDefault:"0" desc:"given once to everybody new, in currency units"`
 	FreeDaily int    `env:"FREE_DAILY" envDefault:"0" desc:"free runs of free models per user in 24 hours"`
 
+	LowCredits int `env:"LOW_CREDITS" envDefault:"1000" desc:"the operators are alarmed when fewer KIE credits are left (1000 are 5 US dollars); 0: never"`
+
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error"`
 	LogFormat string `env:"LOG_FORMAT" desc:"json or text; text on a terminal when empty"`
 	Instance  string `env:"INSTANCE_NAME" desc:"this instance's name in health and history; host and random when empty"`
@@ -240,6 +242,9 @@ func (c Config) problems() []Problem {
 	}
 	if c.FreeDaily < 0 {
 		add("FREE_DAILY", "want 0 or more")
+	}
+	if c.LowCredits < 0 {
+		add("LOW_CREDITS", "want 0 or more")
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		add("LOG_LEVEL", "want debug, info, warn or error")

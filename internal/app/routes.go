@@ -24,7 +24,7 @@ const (
 
 const telegramPath = "/webhook/telegram"
 
-func (a *App) routes() http.Handler {
+func (a *App) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	a.console.Routes(mux)
 	mux.Handle("POST "+telegramPath, a.receiver.Handler(inbox.Endpoint{

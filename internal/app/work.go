@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"kiosk/internal/admin"
 	"kiosk/internal/bot"
 	"kiosk/internal/fault"
 	"kiosk/internal/generation"
@@ -29,6 +30,7 @@ type work struct {
 	callbacks *inbox.Processor
 	outbox    *outbox.Worker
 	gens      *generation.Worker
+	alerts    *admin.Alerts
 }
 
 // warm prepares a term: the workers are made, and a first fenced transaction
@@ -57,6 +59,9 @@ func (a *App) work(ctx context.Context, _ *singleton.Term) error {
 	}
 	running.Go(func() { a.introduce(ctx) })
 	running.Go(func() { a.receiveUpdates(ctx) })
+	running.Go(func() { a.outside(ctx) })
+	running.Go(func() { a.console.RunAudit(ctx, a.watch.Audit) })
+	running.Go(func() { w.alerts.Run(ctx) })
 	running.Wait()
 	return nil
 }
@@ -64,7 +69,7 @@ func (a *App) work(ctx context.Context, _ *singleton.Term) error {
 func (a *App) newWork(term *singleton.Term) (*work, error) {
 	w := &work{}
 	var err error
-	w.outbox, err = outbox.NewWorker(a.pool, term, a.sender, a.log)
+	w.outbox, err = outbox.NewWorker(a.pool, term, a.sender, a.log, a.metrics.outbox)
 	if err != nil {
 		return nil, err
 	}
@@ -72,13 +77,16 @@ func (a *App) newWork(term *singleton.Term) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
+	if w.alerts, err = a.newAlerts(term, w.outbox.Wake); err != nil {
+		return nil, err
+	}
 	handled := func() { w.gens.Wake(); w.outbox.Wake() }
 	w.updates, err = inbox.NewProcessor(sourceTelegram, a.pool, term,
-		inbox.Handler{Handle: a.bot.Handle, SetAside: a.bot.SetAside, Handled: handled}, a.log)
+		inbox.Handler{Handle: a.bot.Handle, SetAside: a.bot.SetAside, Handled: handled}, a.log, a.metrics.inbox)
 	if err != nil {
 		return nil, err
 	}
-	w.callbacks, err = inbox.NewProcessor(sourceKie, a.pool, term, inbox.Handler{Handle: a.callback, Handled: handled}, a.log)
+	w.callbacks, err = inbox.NewProcessor(sourceKie, a.pool, term, inbox.Handler{Handle: a.callback, Handled: handled}, a.log, a.metrics.inbox)
 	return w, err
 }
 

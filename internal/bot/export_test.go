@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"kiosk/internal/admin"
 	"kiosk/internal/catalog"
 	"kiosk/internal/ledger"
 )
@@ -73,3 +74,6 @@ func (c *Chat) handle(e event) Shown {
 	}
 	return out
 }
+
+// AlertText renders a notice.
+func AlertText(t Texts, n admin.Notice) string { return alertText(t, n) }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"kiosk/internal/admin"
 	"kiosk/internal/catalog"
 	"kiosk/internal/fault"
 	"kiosk/internal/generation"
@@ -38,10 +39,12 @@ func NewSender(api *gotgbot.Bot, d Deps) (*Sender, error) {
 	return &Sender{api: api, pool: d.Generations.Pool, catalog: d.Catalog, generations: d.Generations, ledger: d.Ledger}, nil
 }
 
-// Repeatable reports the kinds whose second sending nobody notices.
+// Repeatable reports the kinds whose second sending does no harm.
 func (s *Sender) Repeatable(kind string) bool {
 	switch kind {
 	case kindEdit, kindAnswer, generation.KindProgress, generation.KindAction:
+		return true
+	case admin.KindAlert: // seen, but better read twice than never
 		return true
 	}
 	return false
@@ -56,6 +59,8 @@ func (s *Sender) Send(ctx context.Context, m outbox.Message) (outbox.Receipt, er
 		return nil, s.answer(ctx, m)
 	case generation.KindProgress, generation.KindFailed, generation.KindAction, generation.KindResult, kindUnsure:
 		return s.ofGeneration(ctx, m)
+	case admin.KindAlert:
+		return nil, s.alert(ctx, m)
 	}
 	return nil, fmt.Errorf("%w: kind %q is not known", outbox.ErrUnsendable, m.Kind)
 }

@@ -89,6 +89,25 @@ type Texts struct {
 	Description   string
 	ShortAbout    string
 	NotForSaleNow string
+
+	// To the operators.
+	Alert       func(id string) Alert
+	AlertFires  func(a AlertNews) string
+	AlertIsOver func(a AlertNews) string
+
+	UnitSeconds, UnitMinutes, UnitHours string
+}
+
+// Alert is what an operator reads about one condition. Remedies are plain text.
+type Alert struct{ Title, Remedy string }
+
+// AlertNews is one message about an alert; its texts are escaped.
+type AlertNews struct {
+	ID, Title, Remedy string
+	Value, Limit      string
+	Below             bool
+	Lasted            string // "" when it begins
+	Clock             string
 }
 
 // Command is one line of the bot's menu.

@@ -195,6 +195,9 @@ func english() Texts {
 		},
 		Description: "AI studio: pictures and video from a few words. You see the price before every run; a run that fails costs nothing.",
 		ShortAbout:  "Pictures and video by AI. Price first, no result — no charge.",
+
+		UnitSeconds: "s", UnitMinutes: "min", UnitHours: "h",
+		Alert: englishAlert, AlertFires: englishAlertFires, AlertIsOver: englishAlertIsOver,
 	}
 }
 

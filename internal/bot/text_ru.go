@@ -193,5 +193,8 @@ func russian() Texts {
 		},
 		Description: "ИИ-студия: картинки и видео по нескольким словам. Цену видно до запуска; не вышло — не списываем.",
 		ShortAbout:  "Картинки и видео от ИИ. Сначала цена; нет результата — нет списания.",
+
+		UnitSeconds: "с", UnitMinutes: "мин", UnitHours: "ч",
+		Alert: russianAlert, AlertFires: russianAlertFires, AlertIsOver: russianAlertIsOver,
 	}
 }

@@ -30,11 +30,17 @@ func call(t *testing.T, fn reflect.Value) string {
 			args = append(args, reflect.ValueOf(bot.Confirmation{Title: "T", Prompt: "P", Options: []string{"O: 1"}, Price: "1", Balance: "2"}))
 		case reflect.TypeFor[*catalog.InputError]():
 			args = append(args, reflect.ValueOf(&catalog.InputError{Field: "f", Problem: catalog.TooLong, Limit: 1, Have: 2}))
+		case reflect.TypeFor[bot.AlertNews]():
+			args = append(args, reflect.ValueOf(bot.AlertNews{ID: "I", Title: "T", Remedy: "R", Value: "1", Limit: "2", Lasted: "3", Clock: "4"}))
 		default:
 			t.Fatalf("no sample for %s", in)
 		}
 	}
-	return fn.Call(args)[0].String()
+	result := fn.Call(args)[0]
+	if a, ok := reflect.TypeAssert[bot.Alert](result); ok {
+		return a.Title + a.Remedy
+	}
+	return result.String()
 }
 
 func eachText(t *testing.T, texts bot.Texts, see func(name, text string)) {

@@ -12,15 +12,19 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"kiosk/internal/catalog"
 	"kiosk/internal/generation"
 	"kiosk/internal/inbox"
+	"kiosk/internal/ledger"
 	"kiosk/internal/outbox"
 	"kiosk/internal/pg"
 	"kiosk/singleton"
@@ -29,7 +33,7 @@ import (
 //go:embed sql/ping.sql
 var sqlPing string
 
-// Deps are the parts that the answers are read from; all are required.
+// Deps are the parts that the answers are read from; the first five are required.
 type Deps struct {
 	Version  string
 	LockName string
@@ -37,6 +41,11 @@ type Deps struct {
 	Elector  *singleton.Elector
 	Migrator *pg.Migrator
 	Catalog  *catalog.Catalog
+
+	StaleHeartbeat time.Duration       // of the lock, for dashboards
+	Gatherer       prometheus.Gatherer // what /metrics shows; nil: there is no /metrics
+	MaxAge         time.Duration       // of a snapshot, where it must be younger than usual
+	Log            *slog.Logger
 }
 
 // Console answers. It is safe for concurrent use.
@@ -45,12 +54,17 @@ type Console struct {
 	started  time.Time
 	stopping atomic.Bool
 	startup  atomic.Pointer[Startup]
+	snapshot snapshot
+	audit    atomic.Pointer[Audit]
 }
 
 // New checks the parts.
 func New(d Deps) (*Console, error) {
 	if d.Pool == nil || d.Elector == nil || d.Migrator == nil || d.Catalog == nil || d.LockName == "" {
 		return nil, errors.New("console: a part is missing")
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Console{Deps: d, started: time.Now()}
 	c.startup.Store(&Startup{})
@@ -70,6 +84,9 @@ func (c *Console) Routes(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("GET /readyz", c.readyz)
 	mux.HandleFunc("GET /health", c.health)
+	if c.Gatherer != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
+	}
 }
 
 func answer(w http.ResponseWriter, status int, body any) {
@@ -124,6 +141,7 @@ type Health struct {
 	Inbox         inbox.Stats      `json:"inbox"`
 	Outbox        outbox.Stats     `json:"outbox"`
 	Generations   generation.Stats `json:"generations"`
+	Ledger        Ledger           `json:"ledger"`
 	Models        Models           `json:"models"`
 	Startup       Startup          `json:"startup_seconds"`
 }
@@ -157,6 +175,12 @@ type Migrations struct {
 	Verified bool `json:"verified"`
 }
 
+// Ledger is the open holds, and the newest audit, which the ACTIVE instance makes.
+type Ledger struct {
+	ledger.Stats
+	Audit *Audit `json:"audit"`
+}
+
 // Database is one round trip.
 type Database struct {
 	OK        bool    `json:"ok"`
@@ -186,7 +210,8 @@ func (c *Console) health(w http.ResponseWriter, r *http.Request) {
 		Status: "ok", Version: c.Version, UptimeSeconds: time.Since(c.started).Seconds(),
 		Models: Models{Enabled: len(c.Catalog.List(""))}, Startup: *c.startup.Load(),
 	}
-	c.lock(&h)
+	h.Instance = c.Elector.Status().Instance
+	c.lock(&h.Lock)
 	latency, err := c.ping(ctx)
 	if err != nil {
 		h.Status = "down"
@@ -194,37 +219,34 @@ func (c *Console) health(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.Database = Database{OK: true, LatencyMS: float64(latency.Microseconds()) / 1000}
-	if err := c.read(ctx, &h); err != nil || h.Lock.Trouble != "" || !h.Migrations.Verified || h.Generations.Stuck > 0 {
+	if !c.fill(&h) {
 		h.Status = "degraded"
 	}
 	answer(w, http.StatusOK, h)
 }
 
-func (c *Console) lock(h *Health) {
+func (c *Console) lock(l *Lock) {
 	s := c.Elector.Status()
-	h.Instance = s.Instance
-	h.Lock = Lock{
+	*l = Lock{
 		State: string(s.State), Mode: string(s.Mode), Epoch: s.Epoch, Holder: s.Holder,
 		HeartbeatAgeSeconds: s.HeartbeatAge.Seconds(), IdleSeconds: s.Idle.Seconds(),
 	}
 	if s.Trouble != "" {
-		h.Lock.Trouble = "the lock's database connection fails; see the log"
+		l.Trouble = "the lock's database connection fails; see the log"
 	}
 	if !s.Since.IsZero() {
-		h.Lock.HeldSeconds = time.Since(s.Since).Seconds()
+		l.HeldSeconds = time.Since(s.Since).Seconds()
 	}
 }
 
-// read fills in what is in the database.
-func (c *Console) read(ctx context.Context, h *Health) error {
-	var errs [5]error
-	t, err := singleton.ReadTakeovers(ctx, c.Pool, c.LockName)
-	errs[0] = err
+// fill copies the vitals and reports whether all is well.
+func (c *Console) fill(h *Health) bool {
+	v := c.vitals(maxHealthAge)
+	t := v.Takeovers
 	h.Lock.Takeovers = Takeovers{Total: t.Heartbeat + t.Idle + t.Forced, Heartbeat: t.Heartbeat, Idle: t.Idle, Forced: t.Forced}
 	h.Lock.LastTakeover = t.Last
-	h.Migrations.Applied, h.Migrations.Pending, h.Migrations.Verified, errs[1] = c.Migrator.Counts(ctx, c.Pool)
-	h.Inbox, errs[2] = inbox.ReadStats(ctx, c.Pool)
-	h.Outbox, errs[3] = outbox.ReadStats(ctx, c.Pool)
-	h.Generations, errs[4] = generation.ReadStats(ctx, c.Pool)
-	return errors.Join(errs[:]...)
+	h.Migrations, h.Inbox, h.Outbox, h.Generations = v.Migrations, v.Inbox, v.Outbox, v.Generations
+	h.Ledger = Ledger{Stats: v.Holds, Audit: c.audit.Load()}
+	contradicts := h.Ledger.Audit != nil && h.Ledger.Audit.Defects > 0
+	return v.Err == nil && h.Lock.Trouble == "" && v.Migrations.Verified && v.Generations.Stuck == 0 && !contradicts
 }

@@ -79,6 +79,7 @@ func (i *instance) build(t *testing.T, url string) {
 	}
 	i.Console, err = console.New(console.Deps{
 		Version: "v1.2.3", LockName: lockName, Pool: i.pool, Elector: i.elector, Migrator: migrator, Catalog: i.catalog,
+		MaxAge: time.Nanosecond, // a test that changes a row wants to see it
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -116,7 +116,7 @@ func (l Limits) complete() Limits {
 	return l
 }
 
-// Deps are the parts that the service needs; all are required.
+// Deps are the parts that the service needs; all but Metrics are required.
 type Deps struct {
 	Pool        *pgxpool.Pool
 	Catalog     *catalog.Catalog
@@ -128,6 +128,7 @@ type Deps struct {
 	Downloader  *provider.Downloader         // for results that Telegram cannot fetch itself
 	Limits      Limits
 	Log         *slog.Logger
+	Metrics     *Metrics // nil: not measured
 }
 
 // OpenFile opens a file that a person has sent, by the reference that the order's
@@ -150,6 +151,9 @@ func New(d Deps) (*Service, error) {
 		}
 	}
 	d.Limits = d.Limits.complete()
+	if d.Metrics == nil {
+		d.Metrics = NewMetrics(nil)
+	}
 	return &Service{Deps: d}, nil
 }
 
@@ -252,14 +256,15 @@ func History(ctx context.Context, db pg.DB, id ID) ([]HistoryLine, error) {
 type Stats struct {
 	Running       int64   `json:"running"`
 	OldestSeconds float64 `json:"oldest_seconds"`
-	Stuck         int64   `json:"stuck"`   // due for minutes, and nobody works on them
-	Unknown       int64   `json:"unknown"` // submitted, and the answer was lost
+	LateSeconds   float64 `json:"late_seconds"` // how long the longest overdue one has been due
+	Stuck         int64   `json:"stuck"`        // due for minutes, and nobody works on them
+	Unknown       int64   `json:"unknown"`      // submitted, and the answer was lost
 }
 
 // ReadStats counts the generations under way.
 func ReadStats(ctx context.Context, db pg.DB) (Stats, error) {
 	var s Stats
-	if err := db.QueryRow(ctx, sqlStats).Scan(&s.Running, &s.OldestSeconds, &s.Stuck, &s.Unknown); err != nil {
+	if err := db.QueryRow(ctx, sqlStats).Scan(&s.Running, &s.OldestSeconds, &s.LateSeconds, &s.Stuck, &s.Unknown); err != nil {
 		return s, fmt.Errorf("count generations: %w", err)
 	}
 	return s, nil

@@ -29,7 +29,7 @@ func NewWorker(s *Service, term *singleton.Term, added func()) (*Worker, error) 
 	}
 	w := &Worker{Service: s, term: term, added: added}
 	runner, err := lane.New(lane.Config[ID]{
-		Name: "generation", Workers: 64, Poll: time.Second, Due: w.dueNow, Work: w.work, Log: s.Log,
+		Name: "generation", Workers: 64, Poll: time.Second, Due: w.dueNow, Work: w.work, Log: s.Log, Metrics: s.Metrics.Lane,
 	})
 	w.runner = runner
 	return w, err
@@ -131,7 +131,9 @@ func (w *Worker) postpone(ctx context.Context, id ID, d time.Duration) error {
 // fail ends a generation: the hold is released and the person told, in the same
 // transaction.
 func (w *Worker) fail(ctx context.Context, id ID, event Event, cause provider.Cause, detail string) error {
+	var was Generation
 	err := w.locked(ctx, id, func(tx pgx.Tx, g Generation) error {
+		was = g
 		if err := w.move(ctx, tx, g, event, change{cause: string(cause), detail: detail}); err != nil {
 			return err
 		}
@@ -143,7 +145,8 @@ func (w *Worker) fail(ctx context.Context, id ID, event Event, cause provider.Ca
 		}
 		return announce(ctx, tx, g, KindFailed)
 	})
-	if err == nil {
+	if err == nil && was.ID == id {
+		w.Metrics.ended(was, Failed, string(cause))
 		w.Log.Info("generation failed", "generation_id", id, "cause", cause, "detail", detail)
 	}
 	return err
@@ -151,7 +154,9 @@ func (w *Worker) fail(ctx context.Context, id ID, event Event, cause provider.Ca
 
 // finish ends a generation well: results, capture and delivery in one transaction.
 func (w *Worker) finish(ctx context.Context, id ID, task provider.Task) error {
+	var was Generation
 	err := w.locked(ctx, id, func(tx pgx.Tx, g Generation) error {
+		was = g
 		if err := w.move(ctx, tx, g, Finished, change{}); err != nil {
 			return err
 		}
@@ -172,7 +177,8 @@ func (w *Worker) finish(ctx context.Context, id ID, task provider.Task) error {
 		}
 		return announce(ctx, tx, g, KindResult)
 	})
-	if err == nil {
+	if err == nil && was.ID == id {
+		w.Metrics.ended(was, Succeeded, "")
 		w.Log.Info("generation succeeded", "generation_id", id, "results", len(task.Results))
 	}
 	return err

@@ -28,6 +28,7 @@ func (w *Worker) submit(ctx context.Context, g Generation) error {
 	if err != nil {
 		return err
 	}
+	w.Metrics.submitted(g)
 	if err := w.term.Check(); err != nil {
 		return err
 	}
@@ -92,7 +93,9 @@ func (w *Worker) notPrepared(ctx context.Context, g Generation, err error) error
 }
 
 func (w *Worker) accepted(ctx context.Context, id ID, taskID string) error {
-	return w.locked(ctx, id, func(tx pgx.Tx, g Generation) error {
+	var took float64
+	err := w.locked(ctx, id, func(tx pgx.Tx, g Generation) error {
+		took = g.submitAge
 		if err := w.move(ctx, tx, g, Accepted, change{taskID: taskID, due: w.Limits.FirstPoll}); err != nil {
 			return err
 		}
@@ -101,6 +104,10 @@ func (w *Worker) accepted(ctx context.Context, id ID, taskID string) error {
 		}
 		return tell(ctx, tx, g, StageSubmitted)
 	})
+	if err == nil {
+		w.Metrics.took(phaseSubmitting, took)
+	}
+	return err
 }
 
 func (w *Worker) notAccepted(ctx context.Context, g Generation, e *provider.Error) error {
@@ -124,13 +131,17 @@ func backoff(attempts int) time.Duration {
 // lost says that nobody knows whether a submission was accepted. It is never
 // repeated: the callback, which carries our id, resolves it, or time does.
 func (w *Worker) lost(ctx context.Context, g Generation, detail string) error {
-	return w.locked(ctx, g.ID, func(tx pgx.Tx, g Generation) error {
+	err := w.locked(ctx, g.ID, func(tx pgx.Tx, g Generation) error {
 		wait := w.Limits.UnknownFor
 		if g.taskHint != "" {
 			wait = 0
 		}
 		return w.move(ctx, tx, g, Lost, change{due: wait, detail: detail})
 	})
+	if err == nil {
+		w.Metrics.lost.Inc()
+	}
+	return err
 }
 
 // resolve looks at a generation whose submission was lost: a task that a

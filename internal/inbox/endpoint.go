@@ -26,18 +26,21 @@ type Endpoint struct {
 // Handler answers a webhook: 401 to a stranger, 413 to a body over the limit,
 // 200 after the commit, and 503 with Retry-After when it could not be stored.
 func (r *Receiver) Handler(e Endpoint) http.Handler {
+	r.metrics.expect(e.Source)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if !e.Authorize(req) {
+			r.metrics.count(e.Source, resultUnauthorized)
 			w.Header().Set("Connection", "close") // the server would read the body to reuse it
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, e.MaxBody))
 		if err != nil {
-			answerUnread(w, err)
+			r.metrics.count(e.Source, answerUnread(w, err))
 			return
 		}
 		if e.Verify != nil && !e.Verify(req, body) {
+			r.metrics.count(e.Source, resultUnauthorized)
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return
 		}
@@ -53,10 +56,13 @@ func (r *Receiver) Handler(e Endpoint) http.Handler {
 	})
 }
 
-func answerUnread(w http.ResponseWriter, err error) {
+// answerUnread refuses a body and returns the result to count.
+func answerUnread(w http.ResponseWriter, err error) string {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		w.Header().Set("Connection", "close") // the rest of the body is not worth reading
 		http.Error(w, "body too large", http.StatusRequestEntityTooLarge)
-		return
+		return resultTooLarge
 	}
 	http.Error(w, "body not readable", http.StatusBadRequest)
+	return resultUnreadable
 }

@@ -29,6 +29,9 @@ const patience = 20 * time.Second
 
 var quiet = slog.New(slog.DiscardHandler)
 
+// unmeasured metrics are registered nowhere.
+var unmeasured = inbox.NewMetrics(nil)
+
 // house is a database of its own, with what runs on it.
 type house struct {
 	t    *testing.T
@@ -91,7 +94,7 @@ func (h *house) receiver() *inbox.Receiver {
 
 func (h *house) receiverOn(db pg.DB, stored func()) (r *inbox.Receiver, stop func() (done <-chan struct{})) {
 	h.t.Helper()
-	r, err := inbox.NewReceiver(db, quiet, stored)
+	r, err := inbox.NewReceiver(db, quiet, unmeasured, stored)
 	h.must(err)
 	return r, h.background(r.Run)
 }
@@ -149,7 +152,7 @@ func (h *house) process(term *singleton.Term, handler inbox.Handler) *inbox.Proc
 
 func (h *house) processOn(pool *pgxpool.Pool, term *singleton.Term, handler inbox.Handler) (p *inbox.Processor, stop func() (done <-chan struct{})) {
 	h.t.Helper()
-	p, err := inbox.NewProcessor(source, pool, term, handler, quiet)
+	p, err := inbox.NewProcessor(source, pool, term, handler, quiet, unmeasured)
 	h.must(err)
 	return p, h.background(p.Run)
 }

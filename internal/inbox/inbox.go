@@ -63,6 +63,8 @@ type Message struct {
 	Lane     string
 	Body     []byte
 	Attempts int // failed ones before this
+
+	waited time.Duration // since it was stored
 }
 
 // ErrBusy says that the message could not be stored now and was not

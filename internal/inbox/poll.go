@@ -68,6 +68,7 @@ func (p *Poller) Run(ctx context.Context) error {
 // once fetches and stores. The offset moves only over what is stored.
 func (p *Poller) once(ctx context.Context, offset int64) (int64, error) {
 	messages, next, err := p.Fetch(ctx, offset)
+	p.count(ctx, err)
 	if err != nil {
 		return offset, err
 	}
@@ -77,6 +78,15 @@ func (p *Poller) once(ctx context.Context, offset int64) (int64, error) {
 		}
 	}
 	return next, nil
+}
+
+func (p *Poller) count(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		p.Receiver.metrics.polls.WithLabelValues("done").Inc()
+	case ctx.Err() == nil:
+		p.Receiver.metrics.polls.WithLabelValues("failed").Inc()
+	}
 }
 
 func (p *Poller) note(t *trouble, err error) {

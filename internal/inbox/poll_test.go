@@ -116,7 +116,7 @@ type reply struct {
 // returns how long it paused after each.
 func pollInBubble(t *testing.T, log slog.Handler, replies ...reply) (pauses []time.Duration) {
 	t.Helper()
-	receiver, err := inbox.NewReceiver(&flaky{}, quiet, nil) // there is nothing to store
+	receiver, err := inbox.NewReceiver(&flaky{}, quiet, unmeasured, nil) // there is nothing to store
 	if err != nil {
 		t.Fatal(err)
 	}

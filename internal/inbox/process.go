@@ -37,21 +37,22 @@ type Processor struct {
 	pool    *pgxpool.Pool
 	handler Handler
 	log     *slog.Logger
+	metrics *Metrics
 	runner  *lane.Runner[string]
 	term    *singleton.Term
 }
 
 // NewProcessor returns the processor of one source for one term.
-func NewProcessor(source string, pool *pgxpool.Pool, term *singleton.Term, h Handler, log *slog.Logger) (*Processor, error) {
-	if source == "" || pool == nil || term == nil || h.Handle == nil || log == nil {
-		return nil, errors.New("inbox: a processor needs source, pool, term, handler and log")
+func NewProcessor(source string, pool *pgxpool.Pool, term *singleton.Term, h Handler, log *slog.Logger, m *Metrics) (*Processor, error) {
+	if source == "" || pool == nil || term == nil || h.Handle == nil || log == nil || m == nil {
+		return nil, errors.New("inbox: a processor needs source, pool, term, handler, log and metrics")
 	}
 	if h.Handled == nil {
 		h.Handled = func() {}
 	}
-	p := &Processor{source: source, pool: pool, handler: h, log: log, term: term}
+	p := &Processor{source: source, pool: pool, handler: h, log: log, metrics: m, term: term}
 	runner, err := lane.New(lane.Config[string]{
-		Name: "inbox." + source, Workers: 8, Poll: time.Second, Due: p.due, Work: p.work, Log: log,
+		Name: "inbox." + source, Workers: 8, Poll: time.Second, Due: p.due, Work: p.work, Log: log, Metrics: m.Lane,
 	})
 	p.runner = runner
 	return p, err
@@ -82,10 +83,12 @@ func (p *Processor) work(ctx context.Context, laneName string) (more bool, err e
 // next handles the lane's first message.
 func (p *Processor) next(ctx context.Context, laneName string) (more bool, err error) {
 	var m Message
+	start := time.Now()
 	err = p.term.InTx(ctx, p.pool, func(tx pgx.Tx) error {
 		m = Message{Source: p.source, Lane: laneName}
 		var due bool
-		err := tx.QueryRow(ctx, sqlNext, p.source, laneName).Scan(&m.ID, &m.Key, &m.Body, &m.Attempts, &due)
+		var waited float64
+		err := tx.QueryRow(ctx, sqlNext, p.source, laneName).Scan(&m.ID, &m.Key, &m.Body, &m.Attempts, &due, &waited)
 		if pg.IsNoRows(err) || err == nil && !due {
 			more, m.ID = false, 0
 			return nil
@@ -93,15 +96,23 @@ func (p *Processor) next(ctx context.Context, laneName string) (more bool, err e
 		if err != nil {
 			return fmt.Errorf("read the next message: %w", err)
 		}
-		more = true
+		more, m.waited = true, time.Duration(waited*float64(time.Second))
 		if err := protect(ctx, tx, m, p.handler.Handle); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, sqlDone, m.ID)
 		return err
 	})
+	outcome := handledDone
+	if err != nil {
+		outcome = handledInterrupted
+	}
 	if err != nil && m.ID != 0 && !passing(ctx, err) {
-		more, err = true, p.failed(ctx, m, err)
+		more = true
+		outcome, err = p.failed(ctx, m, err)
+	}
+	if m.ID != 0 {
+		p.metrics.attempted(m, start, outcome)
 	}
 	if err == nil {
 		p.handler.Handled()
@@ -129,35 +140,44 @@ func passing(ctx context.Context, err error) bool {
 	return pg.IsPassing(err)
 }
 
-// failed records a failed attempt, or sets the message aside after the last.
-func (p *Processor) failed(ctx context.Context, m Message, cause error) error {
+// failed records a failed attempt, or sets the message aside after the last. It
+// returns the outcome to count.
+func (p *Processor) failed(ctx context.Context, m Message, cause error) (outcome string, err error) {
 	p.log.Error("message failed", "source", m.Source, "message_id", m.ID, "key", m.Key,
 		"attempt", m.Attempts+1, "error", cause.Error())
-	return p.term.InTx(ctx, p.pool, func(tx pgx.Tx) error {
+	outcome = handledFailed
+	err = p.term.InTx(ctx, p.pool, func(tx pgx.Tx) error {
 		var state string
 		err := tx.QueryRow(ctx, sqlFailed, m.ID, pg.Storable(cause), maxAttempts, backoff(m.Attempts).Milliseconds()).Scan(&state)
 		if err != nil {
 			return fmt.Errorf("record the failed attempt: %w", err)
 		}
-		if state == "failed" && p.handler.SetAside != nil {
-			return protect(ctx, tx, m, p.handler.SetAside)
+		if state != "failed" {
+			return nil
 		}
-		return nil
+		outcome = handledSetAside
+		if p.handler.SetAside == nil {
+			return nil
+		}
+		return protect(ctx, tx, m, p.handler.SetAside)
 	})
+	return outcome, err
 }
 
 // Stats is the inbox as health reports it.
 type Stats struct {
 	Pending       int64   `json:"pending"`
 	OldestSeconds float64 `json:"oldest_seconds"`
+	LateSeconds   float64 `json:"late_seconds"` // how long the longest overdue one has been due
 	Failed        int64   `json:"failed"`
+	FailedRecent  int64   `json:"failed_last_hour"`
 	Undecodable   int64   `json:"undecodable"`
 }
 
 // ReadStats counts what waits and what was set aside.
 func ReadStats(ctx context.Context, db pg.DB) (Stats, error) {
 	var s Stats
-	if err := db.QueryRow(ctx, sqlStats).Scan(&s.Pending, &s.OldestSeconds, &s.Failed, &s.Undecodable); err != nil {
+	if err := db.QueryRow(ctx, sqlStats).Scan(&s.Pending, &s.OldestSeconds, &s.LateSeconds, &s.Failed, &s.FailedRecent, &s.Undecodable); err != nil {
 		return s, fmt.Errorf("count the inbox: %w", err)
 	}
 	return s, nil

@@ -14,10 +14,11 @@ import (
 // Receiver stores messages. Callers that store at the same time share commits.
 // It is safe for concurrent use; Run must be running.
 type Receiver struct {
-	db     pg.DB
-	log    *slog.Logger
-	queue  chan *pending
-	stored func()
+	db      pg.DB
+	log     *slog.Logger
+	metrics *Metrics
+	queue   chan *pending
+	stored  func()
 }
 
 type pending struct {
@@ -33,20 +34,36 @@ const (
 
 // NewReceiver returns a receiver that stores through db. stored, which may be
 // nil, is called after each commit.
-func NewReceiver(db pg.DB, log *slog.Logger, stored func()) (*Receiver, error) {
-	if db == nil || log == nil {
-		return nil, errors.New("inbox: a receiver needs a database and a log")
+func NewReceiver(db pg.DB, log *slog.Logger, m *Metrics, stored func()) (*Receiver, error) {
+	if db == nil || log == nil || m == nil {
+		return nil, errors.New("inbox: a receiver needs a database, a log and metrics")
 	}
 	if stored == nil {
 		stored = func() {}
 	}
-	return &Receiver{db: db, log: log, queue: make(chan *pending, maxBatch), stored: stored}, nil
+	return &Receiver{db: db, log: log, metrics: m, queue: make(chan *pending, maxBatch), stored: stored}, nil
 }
 
 // Store returns nil once the message is committed, now or earlier. Any error is
 // ErrBusy or the end of ctx: the message may or may not be stored, and the
 // sender must repeat it, which is harmless.
 func (r *Receiver) Store(ctx context.Context, e Envelope) error {
+	start := time.Now()
+	err := r.store(ctx, e)
+	switch {
+	case err != nil:
+		r.metrics.count(e.Source, resultBusy)
+		return err
+	case e.Undecodable:
+		r.metrics.count(e.Source, resultUndecodable)
+	default:
+		r.metrics.count(e.Source, resultStored)
+	}
+	r.metrics.ack.WithLabelValues(e.Source).Observe(time.Since(start).Seconds())
+	return nil
+}
+
+func (r *Receiver) store(ctx context.Context, e Envelope) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	p := &pending{envelope: e, done: make(chan error, 1)}
@@ -137,6 +154,8 @@ func (r *Receiver) insert(ctx context.Context, batch []*pending) error {
 		sources[i], keys[i], lanes[i], queues[i] = e.Source, e.Key, e.Lane, e.Queue
 		positions[i], bodies[i], undecodable[i] = e.Position, e.Body, e.Undecodable
 	}
+	start := time.Now()
 	_, err := r.db.Exec(ctx, sqlStore, sources, keys, lanes, queues, positions, bodies, undecodable)
+	r.metrics.committed(n, start, err)
 	return err
 }

@@ -246,10 +246,10 @@ func TestStore_RepetitionOfWhatIsDoneStaysDone(t *testing.T) {
 func TestNewReceiver_RefusesMissingParts(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	if _, err := inbox.NewReceiver(nil, quiet, nil); err == nil {
+	if _, err := inbox.NewReceiver(nil, quiet, unmeasured, nil); err == nil {
 		t.Error("a receiver without a database was made")
 	}
-	if _, err := inbox.NewReceiver(h.pool, nil, nil); err == nil {
+	if _, err := inbox.NewReceiver(h.pool, nil, unmeasured, nil); err == nil {
 		t.Error("a receiver without a log was made")
 	}
 }

@@ -18,7 +18,8 @@ import (
 	"time"
 )
 
-// Config describes one kind of work. All fields but Log are required.
+// Config describes one kind of work. All fields but Log and
+// Metrics are required.
 type Config[K comparable] struct {
 	Name    string
 	Workers int           // keys that run at the same time
@@ -33,7 +34,8 @@ type Config[K comparable] struct {
 	// error the key rests until the next poll.
 	Work func(ctx context.Context, key K) (more bool, err error)
 
-	Log *slog.Logger
+	Log     *slog.Logger
+	Metrics *Metrics
 }
 
 // Runner runs one kind of work. Create it with New; Run it once at a time.
@@ -53,6 +55,9 @@ func New[K comparable](cfg Config[K]) (*Runner[K], error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(nil)
 	}
 	return &Runner[K]{
 		cfg: cfg, wake: make(chan struct{}, 1),
@@ -75,6 +80,7 @@ func (r *Runner[K]) Run(ctx, hard context.Context) {
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	slots := make(chan struct{}, r.cfg.Workers)
+	r.cfg.Metrics.workers.WithLabelValues(r.cfg.Name).Set(float64(r.cfg.Workers))
 	poll := time.NewTicker(r.cfg.Poll)
 	defer poll.Stop()
 	for {
@@ -92,16 +98,22 @@ func (r *Runner[K]) Run(ctx, hard context.Context) {
 // scan starts a worker for every due key while there is a free slot.
 func (r *Runner[K]) scan(ctx, hard context.Context, slots chan struct{}, workers *sync.WaitGroup) {
 	free := cap(slots) - len(slots)
-	if free == 0 || ctx.Err() != nil {
-		return // a finishing worker wakes the next scan
+	if ctx.Err() != nil {
+		return
+	}
+	if free == 0 { // a finishing worker wakes the next scan
+		r.cfg.Metrics.scans.WithLabelValues(r.cfg.Name, "full").Inc()
+		return
 	}
 	keys, err := r.cfg.Due(ctx, r.taken(), free)
 	if err != nil {
 		if ctx.Err() == nil {
+			r.cfg.Metrics.scans.WithLabelValues(r.cfg.Name, "failed").Inc()
 			r.cfg.Log.Warn("due work not read", "lane", r.cfg.Name, "error", err.Error())
 		}
 		return
 	}
+	r.cfg.Metrics.scans.WithLabelValues(r.cfg.Name, "done").Inc()
 	for _, k := range keys {
 		r.mu.Lock()
 		r.busy[k] = true
@@ -117,9 +129,14 @@ func (r *Runner[K]) scan(ctx, hard context.Context, slots chan struct{}, workers
 
 // drain works on one key until it has nothing more.
 func (r *Runner[K]) drain(ctx, hard context.Context, k K) {
+	busy := r.cfg.Metrics.busy.WithLabelValues(r.cfg.Name)
+	busy.Inc()
+	defer busy.Dec()
 	more, err := true, error(nil)
 	for more && err == nil && ctx.Err() == nil {
+		start := time.Now()
 		more, err = r.cfg.Work(hard, k)
+		r.cfg.Metrics.worked(r.cfg.Name, start, err)
 	}
 	if err != nil && hard.Err() == nil {
 		r.cfg.Log.Warn("work failed", "lane", r.cfg.Name, "key", k, "error", err.Error())

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"time"
 
@@ -9,6 +10,25 @@ import (
 
 	"kiosk/internal/pg"
 )
+
+//go:embed sql/stats.sql
+var sqlStats string
+
+// Stats is what health reports of the open holds.
+type Stats struct {
+	HoldsOpen         int64   `json:"holds_open"`
+	OldestHoldSeconds float64 `json:"oldest_hold_seconds"`
+	HoldsOverdue      int64   `json:"holds_overdue"` // open past the time by which they had to be settled
+}
+
+// ReadStats counts the open holds.
+func ReadStats(ctx context.Context, db pg.DB) (Stats, error) {
+	var s Stats
+	if err := db.QueryRow(ctx, sqlStats).Scan(&s.HoldsOpen, &s.OldestHoldSeconds, &s.HoldsOverdue); err != nil {
+		return s, fmt.Errorf("count open holds: %w", err)
+	}
+	return s, nil
+}
 
 // Defect is one contradiction in the books.
 type Defect struct {

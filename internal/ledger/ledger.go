@@ -77,18 +77,29 @@ type Source string
 // Promo is where credits given away come from.
 const Promo Source = "sys:promo"
 
-// Ledger moves money of one unit. It has no state of its own; all methods are
+// Ledger moves money of one unit. It has no state but its metrics; all methods are
 // safe for concurrent use, and users' accounts are locked in a fixed order.
 type Ledger struct {
-	unit string
+	unit    string
+	metrics *Metrics
 }
 
+// Option changes a ledger.
+type Option func(*Ledger)
+
+// Measure records the movements.
+func Measure(m *Metrics) Option { return func(l *Ledger) { l.metrics = m } }
+
 // New returns the ledger of the unit, an ISO 4217 code such as RUB.
-func New(unit string) (*Ledger, error) {
+func New(unit string, options ...Option) (*Ledger, error) {
 	if len(unit) != 3 {
 		return nil, fmt.Errorf("currency %q: want three letters such as RUB", unit)
 	}
-	return &Ledger{unit: unit}, nil
+	l := &Ledger{unit: unit, metrics: NewMetrics(nil)}
+	for _, o := range options {
+		o(l)
+	}
+	return l, nil
 }
 
 // Unit returns the currency in which all amounts are kept.
@@ -115,9 +126,9 @@ func (l *Ledger) Balance(ctx context.Context, db pg.DB, user UserID) (Balance, e
 
 // GiveBonus credits a user's bonus account once per key; a repetition with the
 // same content changes nothing and reports false.
-func (l *Ledger) GiveBonus(ctx context.Context, tx pgx.Tx, key string, user UserID, amount Amount, from Source, reason string) (bool, error) {
-	var done bool
-	err := tx.QueryRow(ctx, sqlTopUp, "bonus:"+key, user, l.unit, "bonus", from, amount, reason).Scan(&done)
+func (l *Ledger) GiveBonus(ctx context.Context, tx pgx.Tx, key string, user UserID, amount Amount, from Source, reason string) (done bool, err error) {
+	defer func(start time.Time) { l.metrics.moved("bonus", start, done, err) }(time.Now())
+	err = tx.QueryRow(ctx, sqlTopUp, "bonus:"+key, user, l.unit, "bonus", from, amount, reason).Scan(&done)
 	if err != nil {
 		return false, fmt.Errorf("give a bonus of %s: %w", amount, refusal(err))
 	}
@@ -126,9 +137,9 @@ func (l *Ledger) GiveBonus(ctx context.Context, tx pgx.Tx, key string, user User
 
 // TopUp credits money that a user has paid, once per key. The key carries the
 // payment provider's own id of the payment.
-func (l *Ledger) TopUp(ctx context.Context, tx pgx.Tx, key string, user UserID, amount Amount, from Source, reason string) (bool, error) {
-	var done bool
-	err := tx.QueryRow(ctx, sqlTopUp, "topup:"+key, user, l.unit, "paid", from, amount, reason).Scan(&done)
+func (l *Ledger) TopUp(ctx context.Context, tx pgx.Tx, key string, user UserID, amount Amount, from Source, reason string) (done bool, err error) {
+	defer func(start time.Time) { l.metrics.moved("topup", start, done, err) }(time.Now())
+	err = tx.QueryRow(ctx, sqlTopUp, "topup:"+key, user, l.unit, "paid", from, amount, reason).Scan(&done)
 	if err != nil {
 		return false, fmt.Errorf("top up %s: %w", amount, refusal(err))
 	}
@@ -138,10 +149,11 @@ func (l *Ledger) TopUp(ctx context.Context, tx pgx.Tx, key string, user UserID, 
 // Hold reserves amount, bonus money first, until Capture or Release. It is
 // idempotent by key. When the money does not suffice it changes nothing and
 // returns *InsufficientError; the transaction stays usable.
-func (l *Ledger) Hold(ctx context.Context, tx pgx.Tx, key string, user UserID, amount Amount, expires time.Duration) error {
+func (l *Ledger) Hold(ctx context.Context, tx pgx.Tx, key string, user UserID, amount Amount, expires time.Duration) (err error) {
+	defer func(start time.Time) { l.metrics.moved("hold", start, true, err) }(time.Now())
 	var outcome string
 	var missing Amount
-	err := tx.QueryRow(ctx, sqlHold, key, user, l.unit, amount, int64(expires.Seconds())).Scan(&outcome, &missing)
+	err = tx.QueryRow(ctx, sqlHold, key, user, l.unit, amount, int64(expires.Seconds())).Scan(&outcome, &missing)
 	if err != nil {
 		return fmt.Errorf("hold %s: %w", amount, refusal(err))
 	}
@@ -154,9 +166,10 @@ func (l *Ledger) Hold(ctx context.Context, tx pgx.Tx, key string, user UserID, a
 // Capture takes amount of a hold as revenue and gives the rest back. It is
 // idempotent; a hold that was released is ErrHoldOver, more than was held is
 // ErrTooMuch, another amount than before is ErrKeyReused.
-func (l *Ledger) Capture(ctx context.Context, tx pgx.Tx, key string, amount Amount, reason string) error {
+func (l *Ledger) Capture(ctx context.Context, tx pgx.Tx, key string, amount Amount, reason string) (err error) {
 	var done bool
-	if err := tx.QueryRow(ctx, sqlCapture, key, amount, reason).Scan(&done); err != nil {
+	defer func(start time.Time) { l.metrics.moved("capture", start, done, err) }(time.Now())
+	if err = tx.QueryRow(ctx, sqlCapture, key, amount, reason).Scan(&done); err != nil {
 		return fmt.Errorf("capture %s: %w", amount, refusal(err))
 	}
 	return nil
@@ -164,9 +177,10 @@ func (l *Ledger) Capture(ctx context.Context, tx pgx.Tx, key string, amount Amou
 
 // Release gives a whole hold back. It is idempotent; a hold that was captured
 // is ErrHoldOver.
-func (l *Ledger) Release(ctx context.Context, tx pgx.Tx, key, reason string) error {
+func (l *Ledger) Release(ctx context.Context, tx pgx.Tx, key, reason string) (err error) {
 	var done bool
-	if err := tx.QueryRow(ctx, sqlRelease, key, reason).Scan(&done); err != nil {
+	defer func(start time.Time) { l.metrics.moved("release", start, done, err) }(time.Now())
+	if err = tx.QueryRow(ctx, sqlRelease, key, reason).Scan(&done); err != nil {
 		return fmt.Errorf("release: %w", refusal(err))
 	}
 	return nil

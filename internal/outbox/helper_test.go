@@ -221,7 +221,7 @@ func (h *house) work(term *singleton.Term, s outbox.Sender) *outbox.Worker {
 
 func (h *house) workOn(pool *pgxpool.Pool, term *singleton.Term, s outbox.Sender) (w *outbox.Worker, stop func() (done <-chan struct{})) {
 	h.t.Helper()
-	w, err := outbox.NewWorker(pool, term, s, quiet)
+	w, err := outbox.NewWorker(pool, term, s, quiet, outbox.NewMetrics(nil))
 	h.must(err)
 	return w, h.background(w.Run)
 }

@@ -87,6 +87,8 @@ type Message struct {
 	Args     json.RawMessage
 	Attempts int // this one included
 	Urgent   bool
+
+	waited time.Duration // since it was added
 }
 
 // State is how a message ended.
@@ -123,13 +125,15 @@ var ErrUnsendable = errors.New("the message cannot be sent")
 type Stats struct {
 	Pending       int64   `json:"pending"`
 	OldestSeconds float64 `json:"oldest_seconds"`
+	LateSeconds   float64 `json:"late_seconds"` // how long the longest overdue one has been due
 	Unknown       int64   `json:"unknown"`
+	UnknownRecent int64   `json:"unknown_last_hour"`
 }
 
 // ReadStats counts what waits and what ended as unknown.
 func ReadStats(ctx context.Context, db pg.DB) (Stats, error) {
 	var s Stats
-	if err := db.QueryRow(ctx, sqlStats).Scan(&s.Pending, &s.OldestSeconds, &s.Unknown); err != nil {
+	if err := db.QueryRow(ctx, sqlStats).Scan(&s.Pending, &s.OldestSeconds, &s.LateSeconds, &s.Unknown, &s.UnknownRecent); err != nil {
 		return s, fmt.Errorf("count the outbox: %w", err)
 	}
 	return s, nil

@@ -29,17 +29,19 @@ type Worker struct {
 	sender Sender
 	pace   *pace
 	log    *slog.Logger
-	runner *lane.Runner[Chat]
+
+	metrics *Metrics
+	runner  *lane.Runner[Chat]
 }
 
 // NewWorker returns the worker of one term.
-func NewWorker(pool *pgxpool.Pool, term *singleton.Term, sender Sender, log *slog.Logger) (*Worker, error) {
-	if pool == nil || term == nil || sender == nil || log == nil {
-		return nil, errors.New("outbox: a worker needs pool, term, sender and log")
+func NewWorker(pool *pgxpool.Pool, term *singleton.Term, sender Sender, log *slog.Logger, m *Metrics) (*Worker, error) {
+	if pool == nil || term == nil || sender == nil || log == nil || m == nil {
+		return nil, errors.New("outbox: a worker needs pool, term, sender, log and metrics")
 	}
-	w := &Worker{pool: pool, term: term, sender: sender, pace: newPace(), log: log}
+	w := &Worker{pool: pool, term: term, sender: sender, pace: newPace(), log: log, metrics: m}
 	runner, err := lane.New(lane.Config[Chat]{
-		Name: "outbox", Workers: 48, Poll: time.Second, Due: w.due, Work: w.work, Log: log,
+		Name: "outbox", Workers: 48, Poll: time.Second, Due: w.due, Work: w.work, Log: log, Metrics: m.Lane,
 	})
 	w.runner = runner
 	return w, err
@@ -87,8 +89,14 @@ func (w *Worker) next(ctx context.Context, c Chat) (more bool, err error) {
 	if err := w.term.Check(); err != nil {
 		return false, err
 	}
+	start := time.Now()
 	receipt, sendErr := w.send(ctx, m)
-	return more, w.record(ctx, m, receipt, sendErr)
+	took := time.Since(start)
+	end, err := w.record(ctx, m, receipt, sendErr)
+	if err == nil {
+		w.metrics.attempted(m, end, took)
+	}
+	return more, err
 }
 
 // send turns a panic of the Sender into an error, for it says something about
@@ -107,19 +115,23 @@ func (w *Worker) send(ctx context.Context, m Message) (receipt Receipt, err erro
 // or an earlier attempt of this one, had claimed and not recorded may have been
 // sent: its outcome is unknown, and it is settled here (m.ID is then 0).
 func (w *Worker) claim(ctx context.Context, c Chat) (m Message, more bool, err error) {
+	var abandoned int64
 	err = w.term.InTx(ctx, w.pool, func(tx pgx.Tx) error {
-		m = Message{ChatID: c.ID, Urgent: c.Urgent}
+		m, abandoned = Message{ChatID: c.ID, Urgent: c.Urgent}, 0
 		var state string
 		var claimed int64
-		err := tx.QueryRow(ctx, sqlNext, c.ID, c.Urgent).Scan(&m.ID, &m.Key, &m.Kind, &m.Args, &state, &m.Attempts, &claimed, &more)
+		var waited float64
+		err := tx.QueryRow(ctx, sqlNext, c.ID, c.Urgent).Scan(&m.ID, &m.Key, &m.Kind, &m.Args, &state, &m.Attempts, &claimed, &waited, &more)
 		if pg.IsNoRows(err) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("read the next message: %w", err)
 		}
+		m.waited = time.Duration(waited * float64(time.Second))
 		if state == "sending" && !w.sender.Repeatable(m.Kind) {
 			err := w.end(ctx, tx, m, claimed, Unknown, nil, errors.New("the sender ended before it knew the outcome"))
+			abandoned = m.ID
 			m.ID = 0
 			return err
 		}
@@ -127,17 +139,21 @@ func (w *Worker) claim(ctx context.Context, c Chat) (m Message, more bool, err e
 		_, err = tx.Exec(ctx, sqlClaim, m.ID, w.term.Epoch())
 		return err
 	})
+	if err == nil && abandoned != 0 {
+		w.metrics.ended(m, Unknown)
+	}
 	return m, more, err
 }
 
 // maxAttempts bounds repetitions of what Telegram neither takes nor refuses.
 const maxAttempts = 8
 
-// record writes down what became of an attempt.
-func (w *Worker) record(ctx context.Context, m Message, receipt Receipt, cause error) error {
-	err := w.term.InTx(ctx, w.pool, func(tx pgx.Tx) error {
-		end, wait := w.judge(m, cause)
-		if end != "" {
+// record writes down what became of an attempt, and returns how the message
+// ended, "" when it is tried again.
+func (w *Worker) record(ctx context.Context, m Message, receipt Receipt, cause error) (end State, err error) {
+	err = w.term.InTx(ctx, w.pool, func(tx pgx.Tx) error {
+		var wait time.Duration
+		if end, wait = w.judge(m, cause); end != "" {
 			return w.end(ctx, tx, m, w.term.Epoch(), end, receipt, cause)
 		}
 		_, err := tx.Exec(ctx, sqlPostpone, m.ID, pg.Storable(cause), wait.Milliseconds(), w.term.Epoch())
@@ -147,9 +163,9 @@ func (w *Worker) record(ctx context.Context, m Message, receipt Receipt, cause e
 		w.log.Warn("message not sent", "outbox_id", m.ID, "kind", m.Kind, "attempt", m.Attempts, "error", cause.Error())
 	}
 	if err != nil {
-		return fmt.Errorf("record message %d: %w", m.ID, err)
+		return end, fmt.Errorf("record message %d: %w", m.ID, err)
 	}
-	return nil
+	return end, nil
 }
 
 // judge returns how a message ended, or how long to wait before the next attempt.

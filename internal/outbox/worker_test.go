@@ -294,10 +294,12 @@ func TestNewWorker_RefusesMissingParts(t *testing.T) {
 	h := open(t)
 	term, s := h.elect("one", h.url), newSender()
 	for missing, build := range map[string]func() (*outbox.Worker, error){
-		"pool":   func() (*outbox.Worker, error) { return outbox.NewWorker(nil, term, s, quiet) },
-		"term":   func() (*outbox.Worker, error) { return outbox.NewWorker(h.pool, nil, s, quiet) },
-		"sender": func() (*outbox.Worker, error) { return outbox.NewWorker(h.pool, term, nil, quiet) },
-		"log":    func() (*outbox.Worker, error) { return outbox.NewWorker(h.pool, term, s, nil) },
+		"pool": func() (*outbox.Worker, error) { return outbox.NewWorker(nil, term, s, quiet, outbox.NewMetrics(nil)) },
+		"term": func() (*outbox.Worker, error) { return outbox.NewWorker(h.pool, nil, s, quiet, outbox.NewMetrics(nil)) },
+		"sender": func() (*outbox.Worker, error) {
+			return outbox.NewWorker(h.pool, term, nil, quiet, outbox.NewMetrics(nil))
+		},
+		"log": func() (*outbox.Worker, error) { return outbox.NewWorker(h.pool, term, s, nil, outbox.NewMetrics(nil)) },
 	} {
 		if w, err := build(); err == nil || w != nil {
 			t.Errorf("a worker without %s was made", missing)

@@ -26,14 +26,24 @@ import (
 // DefaultURL is Telegram's own Bot API server.
 const DefaultURL = "https://api.telegram.org"
 
+// Option changes a client.
+type Option func(*transport)
+
+// Measure records the client's calls.
+func Measure(m *Metrics) Option { return func(t *transport) { t.metrics = m } }
+
 // New returns a bot that calls the Bot API at baseURL. It makes no call itself.
-func New(token, baseURL string) (*gotgbot.Bot, error) {
+func New(token, baseURL string, options ...Option) (*gotgbot.Bot, error) {
 	if token == "" {
 		return nil, errors.New("telegram: the bot token is empty")
 	}
 	t := &transport{
-		base:   strings.TrimSuffix(baseURL, "/"),
-		client: &http.Client{CheckRedirect: notFollowed},
+		base:    strings.TrimSuffix(baseURL, "/"),
+		client:  &http.Client{CheckRedirect: notFollowed},
+		metrics: NewMetrics(nil),
+	}
+	for _, o := range options {
+		o(t)
 	}
 	b, err := gotgbot.NewBot(token, &gotgbot.BotOpts{BotClient: t, DisableTokenCheck: true})
 	if err != nil { // its text quotes the token

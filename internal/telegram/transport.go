@@ -30,8 +30,9 @@ const (
 
 // transport implements gotgbot.BotClient.
 type transport struct {
-	base   string
-	client *http.Client
+	base    string
+	client  *http.Client
+	metrics *Metrics
 }
 
 var _ gotgbot.BotClient = (*transport)(nil)
@@ -47,6 +48,13 @@ func (t *transport) FileURL(token, path string, _ *gotgbot.RequestOpts) string {
 
 // RequestWithContext makes one call and never repeats it.
 func (t *transport) RequestWithContext(ctx context.Context, token, method string, params map[string]any, opts *gotgbot.RequestOpts) (json.RawMessage, error) {
+	start := time.Now()
+	result, err := t.request(ctx, token, method, params, opts)
+	t.metrics.called(method, start, err)
+	return result, err
+}
+
+func (t *transport) request(ctx context.Context, token, method string, params map[string]any, opts *gotgbot.RequestOpts) (json.RawMessage, error) {
 	if opts != nil {
 		maps.Copy(params, opts.OverrideParams)
 	}

@@ -6,10 +6,12 @@ package apptest
 
 import (
 	"context"
+	"io"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,6 +41,9 @@ type World struct {
 	Kie      *kiesim.Server
 	SimURL   string
 	Database string // URL
+
+	Watch app.Watch // of the instances that are started from now on
+	Log   io.Writer // gets all that they log, too; nil: only the test's output
 }
 
 // Takes is how long a simulated generation takes.
@@ -89,6 +94,16 @@ func (w *World) Settings(base string) map[string]string {
 // updates can reach it. change may adapt its settings.
 func (w *World) Start(limits generation.Limits, change map[string]string) *app.App {
 	w.T.Helper()
+	a, _ := w.Launch(limits, change)
+	if err := a.WaitServing(w.Context()); err != nil {
+		w.T.Fatalf("the instance does not serve: %v", err)
+	}
+	return a
+}
+
+// Launch is Start without the wait; stop ends the instance before the test ends.
+func (w *World) Launch(limits generation.Limits, change map[string]string) (a *app.App, stop func()) {
+	w.T.Helper()
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		w.T.Fatal(err)
@@ -99,29 +114,30 @@ func (w *World) Start(limits generation.Limits, change map[string]string) *app.A
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	a, err := app.New(ctx, cfg, app.Options{Version: "test", Log: w.log(), Limits: limits, Listener: listener})
+	ctx, cancel := context.WithCancel(context.Background())
+	a, err = app.New(ctx, cfg, app.Options{Version: "test", Log: w.log(), Limits: limits, Listener: listener, Watch: w.Watch})
 	if err != nil {
-		stop()
+		cancel()
 		w.T.Fatal(err)
 	}
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	w.T.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-done; err != nil {
 			w.T.Errorf("the instance stopped with %v", err)
 		}
 	})
-	if err := a.WaitServing(w.Context()); err != nil {
-		w.T.Fatalf("the instance does not serve: %v", err)
-	}
-	return a
+	w.T.Cleanup(stop)
+	return a, stop
 }
 
 // log writes to the test's output, so that a failing test shows what happened.
 func (w *World) log() *slog.Logger {
-	return slog.New(slog.NewTextHandler(w.T.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	if w.Log == nil {
+		return slog.New(slog.NewTextHandler(w.T.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	}
+	return slog.New(slog.NewTextHandler(io.MultiWriter(w.T.Output(), w.Log), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // Context ends with Patience.

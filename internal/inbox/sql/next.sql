@@ -1,6 +1,7 @@
 -- The lane's next message: arrival order within one of the sender's queues, the
 -- sender's own numbers among the first of each queue.
-SELECT m.id, m.key, m.body, m.attempts, m.due_at <= clock_timestamp()
+SELECT m.id, m.key, m.body, m.attempts, m.due_at <= clock_timestamp(),
+       extract(epoch FROM clock_timestamp() - m.received_at)::float8
 FROM inbox_messages m
 WHERE m.id = (
     SELECT head.id FROM (

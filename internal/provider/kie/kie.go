@@ -48,6 +48,7 @@ type Client struct {
 	http    *http.Client
 	creates *rate.Limiter
 	reads   *rate.Limiter
+	record  provider.Recorder
 }
 
 var _ provider.Provider = (*Client)(nil)
@@ -58,6 +59,11 @@ type Option func(*Client)
 // UploadURL sends files to another server than KIE's own.
 func UploadURL(address string) Option {
 	return func(c *Client) { c.uploads = strings.TrimSuffix(address, "/") }
+}
+
+// Measure records the client's calls.
+func Measure(m *provider.Metrics) Option {
+	return func(c *Client) { c.record = m.Of("kie") }
 }
 
 // New returns a client of the API at baseURL. It makes no call itself.
@@ -74,6 +80,7 @@ func New(baseURL, key string, options ...Option) (*Client, error) {
 		creates: rate.NewLimiter(1.5, 5), // in any 10 s at most 5 + 15
 		reads:   rate.NewLimiter(8, 2),   // in any second at most 2 + 8
 	}
+	Measure(provider.NewMetrics(nil))(c)
 	for _, o := range options {
 		o(c)
 	}
@@ -104,7 +111,7 @@ func (c *Client) Submit(ctx context.Context, r provider.Request) (string, error)
 	if r.Callback != "" {
 		body["callBackUrl"] = r.Callback
 	}
-	data, err := c.call(ctx, http.MethodPost, "/api/v1/jobs/createTask", body)
+	data, err := c.call(ctx, http.MethodPost, "createTask", "/api/v1/jobs/createTask", body)
 	if err != nil {
 		return "", err
 	}
@@ -122,7 +129,7 @@ func (c *Client) Fetch(ctx context.Context, taskID string) (provider.Task, error
 	if err := c.reads.Wait(ctx); err != nil {
 		return provider.Task{}, &provider.Error{Outcome: provider.Refused, Cause: provider.Unreachable, Message: "no time left to wait for the rate limit", After: time.Second}
 	}
-	data, err := c.call(ctx, http.MethodGet, "/api/v1/jobs/recordInfo?taskId="+url.QueryEscape(taskID), nil)
+	data, err := c.call(ctx, http.MethodGet, "recordInfo", "/api/v1/jobs/recordInfo?taskId="+url.QueryEscape(taskID), nil)
 	if err != nil {
 		e := provider.AsError(err)
 		if e.Code == 422 || e.Code == 404 { // "recordInfo is null": unknown, or not visible yet
@@ -135,8 +142,30 @@ func (c *Client) Fetch(ctx context.Context, taskID string) (provider.Task, error
 	return t, err
 }
 
-// call makes one request and returns the envelope's data.
-func (c *Client) call(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
+// Credits returns what is left on the operator's account; one is worth half a
+// US cent.
+func (c *Client) Credits(ctx context.Context) (float64, error) {
+	data, err := c.call(ctx, http.MethodGet, "credit", "/api/v1/chat/credit", nil)
+	if err != nil {
+		return 0, err
+	}
+	var left float64
+	if err := json.Unmarshal(bytes.Trim(data, `"`), &left); err != nil {
+		return 0, &provider.Error{Outcome: provider.Unknown, Cause: provider.NoAnswer, Code: http.StatusOK, Message: "the credits are no number"}
+	}
+	c.record.Credits(left)
+	return left, nil
+}
+
+// call makes one request, records it and returns the envelope's data.
+func (c *Client) call(ctx context.Context, method, op, path string, body any) (json.RawMessage, error) {
+	start := time.Now()
+	data, err := c.request(ctx, method, path, body)
+	c.record.Called(op, start, err)
+	return data, err
+}
+
+func (c *Client) request(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
 	var payload io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)

@@ -21,6 +21,13 @@ const uploadTimeout = 2 * time.Minute
 // Upload streams a file to KIE's upload server. The name gets a random part:
 // KIE overwrites equal names, and serves the old content for a while.
 func (c *Client) Upload(ctx context.Context, name string, file io.Reader) (string, error) {
+	start := time.Now()
+	url, err := c.upload(ctx, name, file)
+	c.record.Called("upload", start, err)
+	return url, err
+}
+
+func (c *Client) upload(ctx context.Context, name string, file io.Reader) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
 	defer cancel()
 	body, contentType := form(uuid.NewString()+path.Ext(name), file)

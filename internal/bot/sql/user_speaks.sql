@@ -1,0 +1,1 @@
+SELECT language FROM bot_users WHERE id = $1
