@@ -165,14 +165,14 @@ func (a *Alerts) look(ctx context.Context) error {
 	now := time.Now()
 	var errs []error
 	for _, c := range Conditions() {
-		value, threshold, clear := a.measure(c, samples, now)
+		value, threshold, back := a.measure(c, samples, now)
 		if math.IsNaN(value) || math.IsNaN(threshold) {
 			continue
 		}
 		was := a.states[c.ID]
 		limit := threshold
 		if was.firing {
-			limit = clear
+			limit = back
 		}
 		next := a.decide(c, was, beyond(c, value, limit), now)
 		if next == was {
@@ -297,33 +297,34 @@ func (a *Alerts) present(ctx context.Context) error {
 
 // measure returns a condition's value, the threshold beyond which it fires, and
 // the one at which it is over.
-func (a *Alerts) measure(c Condition, s Samples, now time.Time) (value, threshold, clear float64) {
-	threshold, clear = c.Threshold, c.Clear
-	if clear == 0 {
-		clear = threshold
+func (a *Alerts) measure(c Condition, s Samples, now time.Time) (value, threshold, back float64) {
+	threshold, back = c.Threshold, c.Clear
+	if back == 0 {
+		back = threshold
 	}
 	if c.Limit != nil {
 		threshold = c.Limit(s)
-		clear = threshold
+		back = threshold
 	}
 	switch {
 	case c.Own != nil:
-		return c.Own(a.own), threshold, clear
+		return c.Own(a.own), threshold, back
 	case c.Grown != nil:
 		grown, _ := a.increase(c.ID, counted{now, c.Grown(s), 0})
-		return grown, threshold, clear
+		return grown, threshold, back
 	case c.Share != nil:
 		bad, all := c.Share(s)
-		return share(a.increase(c.ID, counted{now, bad, all})), threshold, clear
+		return share(a.increase(c.ID, counted{now, bad, all})), threshold, back
 	}
-	return c.Value(s), threshold, clear
+	return c.Value(s), threshold, back
 }
 
 // increase returns by how much a condition's counters grew within the window. A
 // counter that is not there yet has counted nothing.
 func (a *Alerts) increase(id string, c counted) (bad, all float64) {
 	c.bad, c.all = orZero(c.bad), orZero(c.all)
-	list := append(a.counts[id], c)
+	a.counts[id] = append(a.counts[id], c)
+	list := a.counts[id]
 	for len(list) > 1 && c.at.Sub(list[1].at) > a.Pace.scale(window) {
 		list = list[1:]
 	}

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"sync"
@@ -53,10 +54,7 @@ func (n *night) samples() (admin.Samples, error) {
 	defer n.mu.Unlock()
 	n.looks++
 	n.notify()
-	values := map[string]float64{}
-	for k, v := range n.values {
-		values[k] = v
-	}
+	values := maps.Clone(n.values)
 	return func(name, label string, labels ...string) float64 {
 		for _, l := range append(labels, "") {
 			if v, ok := values[name+l]; ok {
