@@ -280,6 +280,7 @@ func (a *App) buildLock() (err error) {
 		Heartbeat: a.cfg.heartbeat(), StaleHeartbeat: a.cfg.stale(), StaleIdle: a.cfg.staleIdle(), Drain: a.cfg.shutdown(),
 		Waiting: a.waiting, Warm: a.warm,
 		Version: a.version, Rank: buildRank(), Supersede: a.cfg.Supersede, Log: a.log,
+		Observe: a.metrics.console.Observe,
 	}
 	if !a.pooled { // a pooler's sessions have no name of ours
 		cfg.WorkApplicationName = a.workName()
@@ -341,7 +342,6 @@ func (a *App) Run(ctx context.Context) error {
 		elected <- err
 	})
 	background.Go(func() { a.noteActive(campaign) })
-	background.Go(func() { a.countTransitions(campaign) })
 
 	var err error
 	select {

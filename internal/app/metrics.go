@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	"kiosk/internal/pg"
 	"kiosk/internal/provider"
 	"kiosk/internal/telegram"
-	"kiosk/singleton"
 )
 
 // metrics are the metrics of all rooms, made once: workers come and go with the
@@ -74,17 +72,4 @@ func commit() string {
 func (m *metrics) collect(a *App) {
 	m.registry.MustRegister(a.console.Collector(), pg.NewPoolMetrics(a.pool))
 	m.low.Set(float64(a.cfg.LowCredits))
-}
-
-// countTransitions counts the states of the lock until ctx ends. One that lasts
-// for an instant may be missed.
-func (a *App) countTransitions(ctx context.Context) {
-	states := []singleton.State{singleton.Probing, singleton.Passive, singleton.Active, singleton.Draining, singleton.Demoting, singleton.Stopped}
-	for now := a.elector.Status().State; ; now = a.elector.Status().State {
-		a.metrics.console.Became(now)
-		others := slices.DeleteFunc(slices.Clone(states), func(s singleton.State) bool { return s == now })
-		if a.elector.WaitState(ctx, others...) != nil {
-			return
-		}
-	}
 }

@@ -38,9 +38,11 @@ func collected() []described {
 		{"singleton_epoch", "Number of the newest term that this instance knows of.", nil},
 		{"singleton_heartbeat_age_seconds", "Age of the holder's newest heartbeat, as this instance knows it.", nil},
 		{"singleton_stale_heartbeat_seconds", "Age of a heartbeat at which a PASSIVE instance takes over.", nil},
+		{"singleton_idle_seconds", "For how long work has waited while the holder made no progress.", nil},
+		{"singleton_barrier_seconds", "For how long unfinished acts of the former holder still wait.", nil},
 		{"singleton_held_seconds", "How long the present holder has held the lock.", nil},
 		{"singleton_trouble", "1 while the lock's database connection fails.", nil},
-		{"singleton_takeovers_total", "Takeovers from a holder that was silent (heartbeat) or made no progress (idle), in the lock's whole history.", []string{"reason"}},
+		{"singleton_takeovers_total", "Takeovers from a holder that was silent (heartbeat), made no progress (idle) or was ended by an operator (forced), in the lock's whole history.", []string{"reason"}},
 		{"singleton_takeovers_last_hour", "Takeovers within the last hour.", nil},
 		{"startup_seconds", "How long each phase of this instance's start took; ready: until HTTP answers; active: the wait for the lock, 0 while it never held it.", []string{"phase"}},
 		{"catalog_models", "Models in the catalog.", nil},
@@ -118,6 +120,8 @@ func (c *Console) collectLock(s sink) {
 	s.gauge("singleton_epoch", float64(l.Epoch))
 	s.gauge("singleton_heartbeat_age_seconds", l.HeartbeatAgeSeconds)
 	s.gauge("singleton_stale_heartbeat_seconds", c.StaleHeartbeat.Seconds())
+	s.gauge("singleton_idle_seconds", l.IdleSeconds)
+	s.gauge("singleton_barrier_seconds", c.Elector.Status().Barrier.Seconds())
 	s.gauge("singleton_held_seconds", l.HeldSeconds)
 	s.flag("singleton_trouble", l.Trouble != "")
 }
@@ -136,6 +140,7 @@ func (v Vitals) collect(s sink) {
 	takeovers := s.descs["singleton_takeovers_total"]
 	s.ch <- prometheus.MustNewConstMetric(takeovers, prometheus.CounterValue, float64(v.Takeovers.Heartbeat), "heartbeat")
 	s.ch <- prometheus.MustNewConstMetric(takeovers, prometheus.CounterValue, float64(v.Takeovers.Idle), "idle")
+	s.ch <- prometheus.MustNewConstMetric(takeovers, prometheus.CounterValue, float64(v.Takeovers.Forced), "forced")
 	s.gauge("pg_migrations", float64(v.Migrations.Applied), "applied")
 	s.gauge("pg_migrations", float64(v.Migrations.Pending), "pending")
 	s.flag("pg_migrations_verified", v.Migrations.Verified)

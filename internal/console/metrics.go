@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,6 +18,9 @@ type Metrics struct {
 	requests    *prometheus.HistogramVec
 	inFlight    prometheus.Gauge
 	transitions *prometheus.CounterVec
+	beats       prometheus.Histogram
+	waits       prometheus.Histogram
+	losses      *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics and registers them; nil registers them nowhere.
@@ -33,11 +37,45 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		transitions: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "kiosk_singleton_transitions_total", Help: "States of the lock that this instance came to.",
 		}, []string{"state"}),
+		beats: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "kiosk_singleton_heartbeat_duration_seconds", Help: "Round trips of this instance's heartbeats.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}),
+		waits: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "kiosk_singleton_acquire_duration_seconds", Help: "How long this instance waited for the lock that it then got.",
+			Buckets: []float64{.01, .1, 1, 10, 60, 600, 3600, 86400},
+		}),
+		losses: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "kiosk_singleton_lost_total", Help: "Terms that this instance lost, by reason.",
+		}, []string{"reason"}),
 	}
 }
 
-// Became records that this instance came to a state of the lock.
-func (m *Metrics) Became(s singleton.State) { m.transitions.WithLabelValues(string(s)).Inc() }
+// Observe records what the lock tells of itself.
+func (m *Metrics) Observe(o singleton.Observation) {
+	if o.State != "" {
+		m.transitions.WithLabelValues(string(o.State)).Inc()
+	}
+	if o.State == singleton.Warming {
+		m.waits.Observe(o.Wait.Seconds())
+	}
+	if o.Beat > 0 {
+		m.beats.Observe(o.Beat.Seconds())
+	}
+	if o.Lost != nil {
+		m.losses.WithLabelValues(lossReason(o.Lost)).Inc()
+	}
+}
+
+func lossReason(err error) string {
+	switch {
+	case errors.Is(err, singleton.ErrFenced):
+		return "fenced"
+	case errors.Is(err, singleton.ErrIdle):
+		return "idle"
+	}
+	return "lost"
+}
 
 // Measured records every request that the mux answers.
 func (m *Metrics) Measured(mux *http.ServeMux) http.Handler {
