@@ -125,7 +125,7 @@ func databaseConfig() (app.Config, error) {
 	}
 	for _, p := range mistakes.Problems {
 		switch p.Name {
-		case "DATABASE_URL", "DATABASE_MIGRATE_URL", "KIOSK_ENV_FILE", "CURRENCY":
+		case "DATABASE_URL", "DATABASE_URL_FILE", "DATABASE_MIGRATE_URL", "DATABASE_MIGRATE_URL_FILE", "KIOSK_ENV_FILE", "CURRENCY":
 			return cfg, err
 		}
 	}

@@ -109,8 +109,8 @@ func (e *ConfigError) Error() string {
 type Getenv func(string) (string, bool)
 
 // LoadConfig reads the settings from the environment and from the file that
-// KIOSK_ENV_FILE names; the environment wins. The error is a *ConfigError with
-// all mistakes.
+// KIOSK_ENV_FILE names; the environment wins. In both, NAME_FILE may name a file
+// that holds the secret NAME. The error is a *ConfigError with all mistakes.
 func LoadConfig(getenv Getenv) (Config, error) {
 	values := map[string]string{}
 	if file, ok := getenv("KIOSK_ENV_FILE"); ok && file != "" {
@@ -120,18 +120,16 @@ func LoadConfig(getenv Getenv) (Config, error) {
 		}
 		values = fromFile
 	}
+	overlay(values, getenv)
+	problems := readSecretFiles(values)
 	var c Config
-	for _, name := range append(names(), "ADMIN_ID", "RENDER_EXTERNAL_URL") {
-		if v, ok := getenv(name); ok && v != "" {
-			values[name] = v
-		}
-	}
 	fallback(values, "ADMIN_IDS", "ADMIN_ID")
 	fallback(values, "WEBHOOK_BASE_URL", "RENDER_EXTERNAL_URL")
-	problems := parseProblems(env.ParseWithOptions(&c, env.Options{Environment: values}))
+	problems = append(problems, parseProblems(env.ParseWithOptions(&c, env.Options{Environment: values}))...)
 	c.WebhookURL = strings.TrimRight(c.WebhookURL, "/")
 	for _, p := range c.problems() {
-		if !slices.ContainsFunc(problems, func(q Problem) bool { return q.Name == p.Name }) { // the first mistake of a setting explains the others
+		explained := func(q Problem) bool { return q.Name == p.Name || q.Name == p.Name+fileSuffix }
+		if !slices.ContainsFunc(problems, explained) { // the first mistake of a setting explains the others
 			problems = append(problems, p)
 		}
 	}
