@@ -19,7 +19,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a, err := app.New(c.Context(), cfg, app.Options{Version: version, Log: app.NewLog(os.Stderr, cfg)})
+			a, err := app.New(c.Context(), cfg, app.Options{Version: version, Log: app.NewLog(os.Stderr, cfg), Getenv: os.LookupEnv})
 			if err != nil {
 				return err
 			}

@@ -48,6 +48,8 @@ type App struct {
 	limits  generation.Limits
 	watch   Watch
 	metrics *metrics
+	getenv  Getenv
+	systemd systemd
 
 	pool     *pgxpool.Pool
 	pooled   bool // the pool leads through a transaction pooler
@@ -83,6 +85,9 @@ type Options struct {
 
 	// Listener, if set, is served in place of the settings' address.
 	Listener net.Listener
+
+	// Getenv shows who runs the program: a platform, systemd. Nil shows nobody.
+	Getenv Getenv
 }
 
 // New opens the database, brings its schema up to date, builds all parts and
@@ -91,6 +96,11 @@ func New(ctx context.Context, cfg Config, o Options) (*App, error) {
 	a := &App{cfg: cfg, version: o.Version, log: o.Log, limits: o.Limits, watch: o.Watch.complete(),
 		metrics: newMetrics(o.Version), listener: o.Listener, serving: make(chan struct{})}
 	a.limits.FreeDaily = cfg.FreeDaily
+	a.getenv = o.Getenv
+	if a.getenv == nil {
+		a.getenv = func(string) (string, bool) { return "", false }
+	}
+	a.systemd = newSystemd(a.getenv)
 	var startup console.Startup
 	phases := []struct {
 		took *float64
@@ -332,6 +342,7 @@ func (a *App) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	background.Go(func() { served <- server.Serve(a.listener) })
 	a.log.Info("listening", "address", a.listener.Addr().String(), "instance", a.cfg.Instance, "version", a.version)
+	NotePlatform(a.log, a.getenv, a.cfg)
 
 	campaign, stopCampaign := context.WithCancel(ctx)
 	defer stopCampaign()
@@ -342,6 +353,7 @@ func (a *App) Run(ctx context.Context) error {
 		elected <- err
 	})
 	background.Go(func() { a.noteActive(campaign) })
+	background.Go(func() { a.reportToSystemd(campaign) })
 
 	var err error
 	select {
@@ -351,6 +363,7 @@ func (a *App) Run(ctx context.Context) error {
 		err = fmt.Errorf("serve HTTP: %w", serveErr)
 	}
 	a.log.Info("stopping")
+	a.tellSystemd("STOPPING=1")
 	a.console.Stopping()
 	limit, cancel := context.WithTimeout(context.Background(), a.cfg.shutdown())
 	defer cancel()

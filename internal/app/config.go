@@ -71,6 +71,7 @@ type Config struct {
 	StaleIdle      int    `env:"LOCK_STALE_IDLE_SECONDS" envDefault:"120" desc:"work waits and the ACTIVE instance makes no progress this long: takeover; start-up time plays no part"`
 	Supersede      bool   `env:"LOCK_NEWER_VERSION_FIRST" envDefault:"true" desc:"a newer version that is ready asks an older ACTIVE one to hand over"`
 	Shutdown       int    `env:"SHUTDOWN_TIMEOUT_SECONDS" envDefault:"60" desc:"how long a stop may take"`
+	StopGrace      int    `env:"STOP_GRACE_SECONDS" envDefault:"0" desc:"how long the platform lets a stop take before it kills; the files in deploy/ say it, 0 means its default"`
 
 	Currency  string `env:"CURRENCY" envDefault:"RUB" desc:"currency of balances and prices"`
 	Rate      string `env:"USD_RATE" envDefault:"80" desc:"currency units per US dollar of cost"`
@@ -224,6 +225,9 @@ func (c Config) problems() []Problem {
 	}
 	if c.Shutdown < 1 {
 		add("SHUTDOWN_TIMEOUT_SECONDS", "want at least 1")
+	}
+	if c.StopGrace < 0 {
+		add("STOP_GRACE_SECONDS", "want 0 or more")
 	}
 	if _, err := ledger.New(c.Currency); err != nil {
 		add("CURRENCY", "%s", advice(err))

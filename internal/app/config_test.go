@@ -116,7 +116,7 @@ func TestLoadConfig_ReportsAllMistakesAtOnce(t *testing.T) {
 	env := map[string]string{
 		"DATABASE_URL": "mysql://x", "ADMIN_IDS": "me", "BOT_MODE": "carrier pigeon", "DATABASE_MIGRATE_URL": "x", "LOCK_DATABASE_URL": "x",
 		"TELEGRAM_API_URL": "api.telegram.org", "KIE_API_URL": "api.kie.ai", "PORT": "http", "LOCK_HEARTBEAT_SECONDS": "0",
-		"SHUTDOWN_TIMEOUT_SECONDS": "0", "CURRENCY": "roubles", "USD_RATE": "0", "PRICE_MARKUP": "none", "MAX_COST_SHARE": "-1",
+		"SHUTDOWN_TIMEOUT_SECONDS": "0", "STOP_GRACE_SECONDS": "-1", "CURRENCY": "roubles", "USD_RATE": "0", "PRICE_MARKUP": "none", "MAX_COST_SHARE": "-1",
 		"WELCOME_CREDIT": "1.234", "FREE_DAILY": "-1", "LOG_LEVEL": "loud", "LOG_FORMAT": "xml",
 	}
 	want := append(slices.Collect(maps.Keys(env)), "TELEGRAM_BOT_TOKEN", "KIE_API_KEY")
@@ -159,6 +159,7 @@ func TestLoadConfig_Refuses(t *testing.T) {
 		"PORT":                     {"http", "80.5", "99999999999999999999"},
 		"LOCK_HEARTBEAT_SECONDS":   {"0", "-1", "two", "2s"},
 		"SHUTDOWN_TIMEOUT_SECONDS": {"0", "-60", "1m"},
+		"STOP_GRACE_SECONDS":       {"-1", "90s"},
 		"CURRENCY":                 {"R", "RUBLE"},
 		"USD_RATE":                 {"0", "-80", "eighty"},
 		"PRICE_MARKUP":             {"0", "x2"},

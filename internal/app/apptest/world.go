@@ -101,6 +101,14 @@ func (w *World) Start(limits generation.Limits, change map[string]string) *app.A
 	return a
 }
 
+// Run runs an instance in this process and waits for nothing. The instance stops
+// when the returned function is called, or the test ends.
+func (w *World) Run(change map[string]string) (stop func()) {
+	w.T.Helper()
+	_, stop = w.Launch(generation.Limits{}, change)
+	return stop
+}
+
 // Launch is Start without the wait; stop ends the instance before the test ends.
 func (w *World) Launch(limits generation.Limits, change map[string]string) (a *app.App, stop func()) {
 	w.T.Helper()
@@ -110,12 +118,13 @@ func (w *World) Launch(limits generation.Limits, change map[string]string) (a *a
 	}
 	values := w.Settings("http://" + listener.Addr().String())
 	maps.Copy(values, change)
-	cfg, err := app.LoadConfig(func(name string) (string, bool) { v, ok := values[name]; return v, ok })
+	getenv := func(name string) (string, bool) { v, ok := values[name]; return v, ok }
+	cfg, err := app.LoadConfig(getenv)
 	if err != nil {
 		w.T.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	a, err = app.New(ctx, cfg, app.Options{Version: "test", Log: w.log(), Limits: limits, Listener: listener, Watch: w.Watch})
+	a, err = app.New(ctx, cfg, app.Options{Version: "test", Log: w.log(), Limits: limits, Listener: listener, Watch: w.Watch, Getenv: getenv})
 	if err != nil {
 		cancel()
 		w.T.Fatal(err)
