@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -83,6 +84,11 @@ type Status struct {
 	State   State
 	Applied *Applied // nil when pending
 }
+
+// contractSuffix ends the names of files that take something away. Every other
+// file only adds, so a program that does not know it yet runs on: that is how a
+// deploy is rolled back without touching the database.
+const contractSuffix = "_contract.sql"
 
 // HistoryError says why a database and this binary do not fit together. Up
 // returns it before it has changed anything.
@@ -284,20 +290,29 @@ func refuse(lines []Status) error {
 			return &HistoryError{File: l.File, State: l.State,
 				Remedy: "its file differs from what was applied; restore the file and put the change into a new migration"}
 		case StateUnknown:
-			return &HistoryError{File: l.File, State: l.State,
-				Remedy: "the database is newer than this program; deploy the version that applied it (see migration_history.version)"}
+			if strings.HasSuffix(l.File, contractSuffix) {
+				return &HistoryError{File: l.File, State: l.State,
+					Remedy: "it took away what this older program needs; deploy the version that applied it (see migration_history.version)"}
+			}
+			if pending != nil {
+				return gap(*pending, l)
+			}
 		case StatePending:
 			if pending == nil {
 				pending = &lines[i]
 			}
 		case StateApplied:
 			if pending != nil {
-				return &HistoryError{File: pending.File, State: StatePending,
-					Remedy: fmt.Sprintf("a later one, %s, is applied already: the history has a gap; restore migration_history from a backup", l.File)}
+				return gap(*pending, l)
 			}
 		}
 	}
 	return nil
+}
+
+func gap(missing, later Status) error {
+	return &HistoryError{File: missing.File, State: StatePending,
+		Remedy: fmt.Sprintf("a later one, %s, is applied already: the history has a gap; restore migration_history from a backup", later.File)}
 }
 
 func history(ctx context.Context, db DB) (map[int]Applied, error) {

@@ -125,7 +125,8 @@ func TestUp_RefusesWhatDoesNotFit(t *testing.T) {
 	}{
 		"changed file":   {now: files(first+"-- edited", second), want: pg.StateChanged},
 		"renamed file":   {now: renamed, want: pg.StateChanged},
-		"newer database": {now: files(first), want: pg.StateUnknown},
+		"newer contract": {now: files(first), then: `UPDATE migration_history SET file = '0002_step_contract.sql' WHERE number = 2`, want: pg.StateUnknown},
+		"newer and gap":  {now: files(first), then: `DELETE FROM migration_history WHERE number = 1`, want: pg.StatePending},
 		"gap":            {now: files(first, second), then: `DELETE FROM migration_history WHERE number = 1`, want: pg.StatePending},
 	}
 	for name, c := range cases {
@@ -152,6 +153,24 @@ func TestUp_RefusesWhatDoesNotFit(t *testing.T) {
 				t.Fatalf("a refused run changed the database")
 			}
 		})
+	}
+}
+
+// A rolled-back program meets what its successor added.
+func TestUp_RunsOnANewerDatabaseThatOnlyGained(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t)
+	up(t, migrator(t, url, files(first, second)))
+	older := migrator(t, url, files(first))
+	if applied := up(t, older); len(applied) != 0 {
+		t.Errorf("%+v was applied", applied)
+	}
+	if err := older.Verify(context.Background()); err != nil {
+		t.Error(err)
+	}
+	lines, err := older.Status(context.Background())
+	if err != nil || len(lines) != 2 || lines[1].State != pg.StateUnknown {
+		t.Errorf("%+v %v, want the newer file to be shown", lines, err)
 	}
 }
 
