@@ -8,8 +8,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set at link time by releases: -ldflags "-X main.version=v1.2.3".
-var version = "dev" //nolint:gochecknoglobals // the linker needs a variable
+// Set at link time by releases: -ldflags "-X main.version=v1.2.3 -X main.revision=…".
+//
+//nolint:gochecknoglobals // the linker needs variables
+var (
+	version  = "dev"
+	revision = "" // where the build sees no repository, as in an image
+)
 
 func versionCommand() *cobra.Command {
 	c := &cobra.Command{Use: "version", Short: "Print version, commit and Go version", Args: cobra.NoArgs}
@@ -26,6 +31,9 @@ func versionCommand() *cobra.Command {
 }
 
 func commit() string {
+	if revision != "" {
+		return revision
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -399,13 +399,15 @@ func TestEnvExample_IsAValidFile(t *testing.T) {
 	}
 }
 
-func TestReadme_HasTheTableOfSettings(t *testing.T) {
+func TestDocs_HaveTheTableOfSettings(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(raw), app.SettingsMarkdown()) {
-		t.Errorf("README.md does not contain the table of settings; put this into it:\n%s", app.SettingsMarkdown())
+	for _, page := range []string{"README.md", "docs/deployment.md"} {
+		raw, err := os.ReadFile("../../" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(raw), "\n\n"+app.SettingsMarkdown()+"\n") {
+			t.Errorf("%s does not contain the table of settings; put this into it:\n%s", page, app.SettingsMarkdown())
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -59,7 +60,7 @@ func greet(client io.Writer, server io.Reader) error {
 		if head[0] == 'K' {
 			binary.BigEndian.PutUint32(body, 1<<30+binary.BigEndian.Uint32(body))
 		}
-		if _, err := client.Write(append(head, body...)); err != nil {
+		if _, err := client.Write(slices.Concat(head, body)); err != nil {
 			return err
 		}
 		if head[0] == 'Z' {
