@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -16,16 +17,28 @@ var (
 	revision = "" // where the build sees no repository, as in an image
 )
 
+// The licences ask that their texts go with the binary.
+//
+//go:embed licenses.txt
+var licenses string
+
 func versionCommand() *cobra.Command {
 	c := &cobra.Command{Use: "version", Short: "Print version, commit and Go version", Args: cobra.NoArgs}
 	asJSON := jsonFlag(c)
+	withLicenses := c.Flags().Bool("licenses", false, "print the licences of all that is linked, too")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		info := map[string]string{"version": version, "commit": commit(), "go": runtime.Version()}
+		if *withLicenses {
+			info["licenses"] = licenses
+		}
 		if *asJSON {
 			return printJSON(c.OutOrStdout(), info)
 		}
-		_, err := fmt.Fprintf(c.OutOrStdout(), "kiosk %s, commit %s, %s\n", info["version"], info["commit"], info["go"])
-		return err
+		fmt.Fprintf(c.OutOrStdout(), "kiosk %s, commit %s, %s\n", info["version"], info["commit"], info["go"])
+		if *withLicenses {
+			fmt.Fprintf(c.OutOrStdout(), "\n%s", licenses)
+		}
+		return nil
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"debug/buildinfo"
 	"debug/elf"
 	"encoding/json"
 	"io/fs"
@@ -186,10 +187,29 @@ func answers(t *testing.T, bin string) {
 	if err := json.Unmarshal(out, &v); err != nil || v.Version != "v0.0.0-check" || v.Commit != "0123456789abcdef" {
 		t.Errorf("version: %s %v", out, err)
 	}
+	carriesLicenses(t, bin)
 	for _, command := range []string{"serve", "migrate up", "health"} {
 		out, err := exec.Command(bin, append(strings.Fields(command), "--help")...).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "kiosk "+command) {
 			t.Errorf("%s: %v %s", command, err, out)
+		}
+	}
+}
+
+// carriesLicenses asks the binary what it was built from, and for each licence.
+func carriesLicenses(t *testing.T, bin string) {
+	t.Helper()
+	info, err := buildinfo.ReadFile(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(bin, "version", "--licenses").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range info.Deps {
+		if !strings.Contains(string(out), "== "+m.Path+"\n") {
+			t.Errorf("the binary has no licence text of %s", m.Path)
 		}
 	}
 }
