@@ -221,12 +221,13 @@ func TestDeploy_NoFileHoldsASecret(t *testing.T) {
 func TestRender_OnlyTransactionsGoThroughThePool(t *testing.T) {
 	t.Parallel()
 	env := readRender(t)[0].env
-	for name, want := range map[string]string{
-		"DATABASE_URL": "connectionPoolString", "LOCK_DATABASE_URL": "connectionString", "DATABASE_MIGRATE_URL": "connectionString",
-	} {
+	for name, want := range map[string]string{"DATABASE_URL": "connectionPoolString", "LOCK_DATABASE_URL": "connectionString"} {
 		if env[name] != reference+want {
 			t.Errorf("%s is %q", name, env[name])
 		}
+	}
+	if env["DATABASE_MIGRATE_URL"] != "" {
+		t.Error("DATABASE_MIGRATE_URL is set; the migrations follow the lock's address without it")
 	}
 }
 
@@ -239,7 +240,6 @@ func foreign() []string {
 		"POSTGRES_PASSWORD", "KIOSK_VERSION", // compose's own
 		"RAILWAY_PUBLIC_DOMAIN", "RAILWAY_DEPLOYMENT_DRAINING_SECONDS",
 		"AF_UNIX", "CGO_ENABLED", "NAME_FILE",
-		"LOCK_MODE", "LOCK_STALE_IDLE_SECONDS", // come with the lock's modes
 	}
 }
 

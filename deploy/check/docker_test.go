@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"debug/buildinfo"
 	"debug/elf"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
 )
@@ -82,6 +84,30 @@ func TestDockerfile_IsWhatBuildKitReads(t *testing.T) {
 	}
 }
 
+// Platforms that build from a clone of their own tell the commit in their own words.
+func TestDockerfile_TheCommitComesFromWhoeverKnowsIt(t *testing.T) {
+	t.Parallel()
+	list, _ := stages(t, read(t, "../Dockerfile"))
+	for want, env := range map[string][]string{
+		"r": {"RENDER_GIT_COMMIT=r", "RAILWAY_GIT_COMMIT_SHA="}, "w": {"RAILWAY_GIT_COMMIT_SHA=w"}, "unknown": nil,
+	} {
+		got := "no ARG COMMIT"
+		for _, c := range list[0].Commands {
+			arg, ok := c.(*instructions.ArgCommand)
+			if !ok || arg.Args[0].Key != "COMMIT" {
+				continue
+			}
+			var err error
+			if got, _, err = shell.NewLex('\\').ProcessWord(*arg.Args[0].Value, shell.EnvsFromSlice(env)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got != want {
+			t.Errorf("%v: %q", env, got)
+		}
+	}
+}
+
 // buildCommand is the RUN of the build stage that makes the binary.
 func buildCommand(t *testing.T) string {
 	t.Helper()
@@ -136,6 +162,9 @@ func buildContext(t *testing.T) string {
 	return dir
 }
 
+// built is a time that stands nowhere else.
+const built = "2031-02-03T04:05:06Z"
+
 // limit is what the binary may weigh, in bytes.
 const limit = 40_000_000
 
@@ -144,7 +173,7 @@ func TestBinary_BuiltAsTheImageDoesIsStaticAndSmall(t *testing.T) {
 	bin := filepath.Join(t.TempDir(), "kiosk")
 	cmd := exec.Command("sh", "-ec", strings.ReplaceAll(buildCommand(t), "/out/kiosk", bin))
 	cmd.Dir = buildContext(t)
-	cmd.Env = append(os.Environ(), "TARGETOS=linux", "TARGETARCH="+runtime.GOARCH, "VERSION=v0.0.0-check", "COMMIT=0123456789abcdef", "GOWORK=off", "GOFLAGS=")
+	cmd.Env = append(os.Environ(), "TARGETOS=linux", "TARGETARCH="+runtime.GOARCH, "VERSION=v0.0.0-check", "COMMIT=0123456789abcdef", "BUILT="+built, "GOWORK=off", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -157,6 +186,9 @@ func TestBinary_BuiltAsTheImageDoesIsStaticAndSmall(t *testing.T) {
 		t.Errorf("the binary has %d bytes, more than %d", info.Size(), limit)
 	}
 	isStatic(t, bin)
+	if raw, err := os.ReadFile(bin); err != nil || !bytes.Contains(raw, []byte(built)) {
+		t.Errorf("the binary does not know when it was built, so no version is newer than another: %v", err)
+	}
 	if runtime.GOOS == "linux" {
 		answers(t, bin)
 	}
