@@ -2,31 +2,30 @@ package kiosk_test
 
 import (
 	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"kiosk"
 	"kiosk/internal/pg/pgtest"
 )
 
 // Every statement of the program is prepared against the real schema: a function
-// or column with another signature fails here and not in production.
+// or column with another signature fails here and not in production. `kiosk smoke`
+// prepares the same list against a live database.
 func TestSQL_EveryStatementPrepares(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("*/sql/*.sql")
+	list, err := kiosk.Statements()
 	if err != nil {
 		t.Fatal(err)
 	}
-	inner, err := filepath.Glob("internal/*/sql/*.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	files = append(files, inner...)
-	if len(files) < 60 {
-		t.Fatalf("found %d statements; does the pattern still fit?", len(files))
+	if len(list) < 60 {
+		t.Fatalf("found %d statements; does the list still embed them?", len(list))
 	}
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, pgtest.URL(t))
@@ -34,19 +33,39 @@ func TestSQL_EveryStatementPrepares(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close(ctx) })
-	for _, f := range files {
-		raw, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasPrefix(f, "singleton/sql/schema_") && f != "singleton/sql/schema_version.sql" && f != "singleton/sql/schema_applied.sql" { // scripts of many statements; pgtest has run them
-			continue
-		}
-		if _, err := conn.Prepare(ctx, "", strings.TrimSpace(string(raw))); err != nil {
-			t.Errorf("%s: %v", f, err)
+	for _, s := range list {
+		if _, err := conn.Prepare(ctx, "", s.SQL); err != nil {
+			t.Errorf("%s: %v", s.File, err)
 		}
 	}
-	t.Logf("%d statements prepared", len(files)-1)
+	t.Logf("%d statements prepared", len(list))
+}
+
+// What is not in the list is prepared by nobody. Only scripts may be missing: the
+// migrations, and those of the lock's schema.
+func TestSQL_TheListHasEveryFile(t *testing.T) {
+	t.Parallel()
+	list, err := kiosk.Statements()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, s := range list {
+		listed[s.File] = true
+	}
+	script := regexp.MustCompile(`^internal/pg/migrations/|^singleton/sql/schema_\d\.sql$`)
+	err = filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (strings.HasPrefix(d.Name(), ".") && p != "." || hasOwnModule(p)) {
+			return filepath.SkipDir
+		}
+		if p = filepath.ToSlash(p); strings.HasSuffix(p, ".sql") && listed[p] == script.MatchString(p) {
+			t.Errorf("%s: listed %t, a script %t; one statement a file, in singleton/sql or internal/ROOM/sql", p, listed[p], script.MatchString(p))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // An embedded statement that nobody names is dead; a named one that is missing

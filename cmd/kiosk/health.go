@@ -17,15 +17,11 @@ func healthCommand() *cobra.Command {
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, _ := config() // only PORT and LISTEN matter here, and they have defaults
-		host, port, err := net.SplitHostPort(cfg.Address())
-		if err != nil {
+		if _, _, err := net.SplitHostPort(cfg.Address()); err != nil {
 			return usageError{fmt.Errorf("LISTEN %q: want host:port", cfg.Address())}
 		}
-		if host == "" || host == "0.0.0.0" || host == "::" {
-			host = "127.0.0.1"
-		}
 		client := &http.Client{Timeout: 4 * time.Second}
-		req, err := http.NewRequestWithContext(c.Context(), http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+		req, err := http.NewRequestWithContext(c.Context(), http.MethodGet, cfg.LocalURL()+"/readyz", nil)
 		if err != nil {
 			return fmt.Errorf("build the request: %w", err)
 		}

@@ -9,9 +9,6 @@ package app
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -406,19 +403,4 @@ func (a *App) stop(ctx context.Context, server *http.Server, elected <-chan erro
 		_ = server.Close() // who asks too slowly gets no answer
 	}
 	return err
-}
-
-// derived makes a secret of its own for each purpose out of the bot token, so
-// that an operator has one secret less to keep.
-func (a *App) derived(purpose string) string {
-	mac := hmac.New(sha256.New, []byte(a.cfg.BotToken.Reveal()))
-	mac.Write([]byte(purpose))
-	return hex.EncodeToString(mac.Sum(nil))
-}
-
-func (a *App) webhookSecret() string {
-	if s := a.cfg.WebhookSecret.Reveal(); s != "" {
-		return s
-	}
-	return a.derived("kiosk telegram webhook secret")
 }

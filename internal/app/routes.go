@@ -43,7 +43,7 @@ func (a *App) routes() *http.ServeMux {
 
 func (a *App) fromTelegram(r *http.Request) bool {
 	given := r.Header.Get("X-Telegram-Bot-Api-Secret-Token")
-	return subtle.ConstantTimeCompare([]byte(given), []byte(a.webhookSecret())) == 1
+	return subtle.ConstantTimeCompare([]byte(given), []byte(a.cfg.webhookSecret())) == 1
 }
 
 // openUpdate says what an update is without acting on it. What is no update is
@@ -74,7 +74,7 @@ func (a *App) callbackURL(id uuid.UUID) string {
 }
 
 func (a *App) callbackToken(id uuid.UUID) string {
-	mac := hmac.New(sha256.New, []byte(a.derived("kiosk kie callback")))
+	mac := hmac.New(sha256.New, []byte(a.cfg.derived("kiosk kie callback")))
 	mac.Write(id[:])
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/PaulSonOfLars/gotgbot/v2"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
@@ -131,26 +130,14 @@ func (a *App) wakeInbox() {
 	}
 }
 
-// allowedUpdates are the kinds that the bot reads. The list is sent with every
-// registration, because Telegram keeps the previous one otherwise.
-func allowedUpdates() []string { return []string{"message", "callback_query", "my_chat_member"} }
-
 // receiveUpdates registers the webhook, or polls.
 func (a *App) receiveUpdates(ctx context.Context) {
 	if a.cfg.Mode == "webhook" {
-		a.until(ctx, "webhook not registered", func(ctx context.Context) error {
-			_, err := a.api.SetWebhookWithContext(ctx, a.cfg.WebhookURL+telegramPath, &gotgbot.SetWebhookOpts{
-				SecretToken: a.webhookSecret(), AllowedUpdates: allowedUpdates(), MaxConnections: 100,
-			})
-			return err
-		})
+		a.until(ctx, "webhook not registered", func(ctx context.Context) error { return a.cfg.RegisterWebhook(ctx, a.api) })
 		a.nowServing(ctx)
 		return
 	}
-	a.until(ctx, "webhook not removed for polling", func(ctx context.Context) error {
-		_, err := a.api.DeleteWebhookWithContext(ctx, nil)
-		return err
-	})
+	a.until(ctx, "webhook not removed for polling", func(ctx context.Context) error { return a.cfg.RegisterWebhook(ctx, a.api) })
 	a.nowServing(ctx)
 	p := inbox.Poller{Fetch: a.fetchUpdates, Receiver: a.receiver, Log: a.log}
 	if err := p.Run(ctx); err != nil {

@@ -147,6 +147,15 @@ func (m *Model) Input(name string) *Input {
 	return nil
 }
 
+// ExampleValues returns the example as a person would have filled it in.
+func (m *Model) ExampleValues() Values {
+	values := make(Values, len(m.Example))
+	for name, v := range m.Example {
+		values[name] = fmt.Sprint(v)
+	}
+	return values
+}
+
 // Prompt returns the field that a typed message fills: the first text field.
 func (m *Model) Prompt() *Input {
 	for i := range m.Inputs {

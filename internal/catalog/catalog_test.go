@@ -3,7 +3,6 @@ package catalog_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,11 +35,7 @@ func load(t *testing.T) *catalog.Catalog {
 func TestEmbedded_EveryExamplePricesAndBuilds(t *testing.T) {
 	t.Parallel()
 	for _, m := range load(t).List("") {
-		values := catalog.Values{}
-		for k, v := range m.Example {
-			values[k] = fmt.Sprint(v)
-		}
-		full, cost, price, err := m.Quote(pricer(t), values)
+		full, cost, price, err := m.Quote(pricer(t), m.ExampleValues())
 		if err != nil || cost <= 0 || price <= 0 {
 			t.Errorf("%s: cost %s, price %d, %v", m.ID, cost, price, err)
 			continue

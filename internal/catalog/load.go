@@ -167,11 +167,7 @@ func (m *Model) priceProblems() []error {
 			}
 		}
 	}
-	example := Values{}
-	for name, v := range m.Example {
-		example[name] = fmt.Sprint(v)
-	}
-	full, err := m.Complete(example)
+	full, err := m.Complete(m.ExampleValues())
 	if err != nil {
 		return append(list, fmt.Errorf("example: %w", err))
 	}

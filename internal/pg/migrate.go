@@ -349,6 +349,7 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the database URL: %w", err)
 	}
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // nothing stays prepared in a session that a pooler lends on
 	c, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect for migrations: %w", err)
