@@ -38,7 +38,7 @@ func root() *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	c.AddCommand(serveCommand(), devCommand(), migrateCommand(), smokeCommand(), lockCommand(), modelsCommand(), ledgerCommand(), envCommand(), healthCommand(), versionCommand())
+	c.AddCommand(serveCommand(), devCommand(), migrateCommand(), setupCommand(), smokeCommand(), lockCommand(), modelsCommand(), ledgerCommand(), envCommand(), healthCommand(), versionCommand())
 	wrapArgs(c)
 	return c
 }

@@ -76,7 +76,7 @@ func TestSmoke_LiveWantsALimitAndKeepsIt(t *testing.T) {
 func TestSmoke_BrokenSettingsAreALineAndAMissingFileIsUsage(t *testing.T) {
 	t.Parallel()
 	stdout, _, code := kiosk(t, nil, "smoke")
-	if code != 1 || !strings.Contains(stdout, "TELEGRAM_BOT_TOKEN is required") || !strings.Contains(stdout, "waits for the setting DATABASE_URL") {
+	if code != 1 || !strings.Contains(stdout, "TELEGRAM_BOT_TOKEN: is required") || !strings.Contains(stdout, "waits for the setting DATABASE_URL") {
 		t.Errorf("%d\n%s", code, stdout)
 	}
 	missing := filepath.Join(t.TempDir(), "none.env")

@@ -115,7 +115,7 @@ type Getenv func(string) (string, bool)
 func LoadConfig(getenv Getenv) (Config, error) {
 	values := map[string]string{}
 	if file, ok := getenv("KIOSK_ENV_FILE"); ok && file != "" {
-		fromFile, err := readEnvFile(file)
+		fromFile, err := ReadEnvFile(file)
 		if err != nil {
 			return Config{}, &ConfigError{[]Problem{{"KIOSK_ENV_FILE", err.Error()}}}
 		}
@@ -146,10 +146,10 @@ func fallback(values map[string]string, name, other string) {
 	}
 }
 
-// readEnvFile reads NAME=value lines. Values are taken as they stand, without
+// ReadEnvFile reads NAME=value lines. Values are taken as they stand, without
 // interpolation, because passwords contain dollar signs; quotes around a whole
 // value are removed.
-func readEnvFile(path string) (map[string]string, error) {
+func ReadEnvFile(path string) (map[string]string, error) {
 	f, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, fmt.Errorf("open the file: %w", err)

@@ -62,9 +62,9 @@ func settings(_ context.Context, r *run) finding {
 	}
 	var list []string
 	for _, p := range r.Problems {
-		list = append(list, p.Name+" "+p.Text)
+		list = append(list, p.Name+": "+p.Text)
 	}
-	return fail(settingsInvalid, "%s", strings.Join(list, "; "))
+	return fail(settingsInvalid, "%s", strings.Join(list, "\n"))
 }
 
 // run is what the checks of one run share. A field is set by the check that is

@@ -3,7 +3,10 @@ package smoke_test
 import (
 	"context"
 	"errors"
+	"io"
 	"maps"
+	"net"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -197,5 +200,28 @@ func TestRun_AMissingSettingSkipsOnlyWhatReadsIt(t *testing.T) {
 	}
 	if status["telegram token"].Status != smoke.Skipped || status["kie key"].Status != smoke.Skipped || status["database"].Status != smoke.Pass {
 		t.Errorf("%+v", status)
+	}
+}
+
+// Servers that accept and say nothing cost patience, but not more than the limit.
+func TestRun_EndsInTimeWhenEverybodyHangs(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	silent := listenPG(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	u, err := url.Parse(silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(s.settings, map[string]string{"DATABASE_URL": silent + "?sslmode=disable", "TELEGRAM_API_URL": "http://" + u.Host, "KIE_API_URL": "http://" + u.Host})
+	s.before = false
+	began := time.Now()
+	r := s.smoke(slices.DeleteFunc(smoke.Names(), func(n string) bool { return n == "generation" })...)
+	if took := time.Since(began); took > 10*time.Second || r.OK {
+		t.Errorf("took %s: %+v", took, bad(r))
+	}
+	for _, c := range bad(r) {
+		if c.Status == smoke.Fail && c.Check != "database" && c.Check != "telegram token" && c.Check != "kie key" {
+			t.Errorf("%+v", c)
+		}
 	}
 }

@@ -17,7 +17,11 @@ func (r Report) Print(w io.Writer, colour bool) error {
 	t := tabwriter.NewWriter(&plain, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "CHECK\tRESULT\tTIME\tWHAT")
 	for _, c := range r.Checks {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", c.Check, c.Status, spent(c), oneLine(c.Found+c.Cause))
+		first, rest, _ := strings.Cut(c.Found+c.Cause, "\n")
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", c.Check, c.Status, spent(c), oneLine(first))
+		for line := range strings.Lines(rest) {
+			fmt.Fprintf(t, "\t\t\t%s\n", oneLine(line))
+		}
 		if c.Remedy != "" {
 			fmt.Fprintf(t, "\t\t\t→ %s\n", oneLine(c.Remedy))
 		}
