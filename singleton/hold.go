@@ -156,8 +156,7 @@ func (e *Elector) demote(t *Term, cause error, finished <-chan error) error {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			e.cfg.Log.Warn("work ended with its term", "epoch", t.epoch, "error", err.Error())
 		}
-	case <-limit.C:
-		<-recorded
+	case <-limit.C: // not for the record: others may take over soon
 		e.cfg.Log.Error("work ignores the loss of its term; ending the process", "epoch", t.epoch)
 		e.cfg.Exit(3)
 		<-finished //nolint:errcheck // only tests come here: Exit does not return
