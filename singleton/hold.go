@@ -181,14 +181,15 @@ func (e *Elector) recordLoss(t *Term, cause error) {
 }
 
 // gauge keeps the term's knowledge of whether work waits, apart from the work
-// itself, which may hang.
+// itself, which may hang. A term that warms up or drains keeps work waiting by
+// right, however long it takes.
 func (e *Elector) gauge(ctx context.Context, t *Term) {
 	patience := min(e.cfg.StaleHeartbeat, e.cfg.StaleIdle/4) // "unknown" must come before "idle"
 	for e.cfg.Waiting != nil && ctx.Err() == nil {
 		ask, cancel := context.WithTimeout(ctx, patience)
 		waiting, err := e.cfg.Waiting(ask)
 		cancel()
-		t.noteWaiting(waiting && err == nil)
+		t.noteWaiting(waiting && err == nil && e.Status().State == Active)
 		wait(ctx, e.cfg.Heartbeat)
 	}
 }
