@@ -264,9 +264,13 @@ func freezeRound(change func(*settings)) func(*trial, context.Context, *arena) e
 		if _, err := a.firstCommit(ctx, from, epoch); err != nil {
 			return err
 		}
-		h, ok, err := a.find(ctx, before, "takeover")
-		if err != nil || !ok {
-			return fmt.Errorf("no takeover in the history: %w", err)
+		taken, err := a.history(ctx, before)
+		if n := countKind(taken, "takeover"); err != nil || n != 1 {
+			return fmt.Errorf("%d takeovers in the history: %w", n, err)
+		}
+		h, _, err := a.find(ctx, before, "takeover")
+		if err != nil {
+			return err
 		}
 		t.took(time.Duration(h.at - at))
 		return a.zombie(ctx, holder)

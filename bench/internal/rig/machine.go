@@ -33,8 +33,8 @@ type Machine struct {
 	Sync time.Duration `json:"sync_ns,omitempty"`
 }
 
-// inspect refuses a server that may lose commits: its figures say nothing.
-func inspect(ctx context.Context, db pg.DB, folder string) (Machine, error) {
+// Inspect describes machine and server. It refuses a server that may lose commits: its figures say nothing.
+func Inspect(ctx context.Context, db pg.DB, folder string) (Machine, error) {
 	m := Machine{
 		Cores: runtime.NumCPU(), CPU: cpuName(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
 	}

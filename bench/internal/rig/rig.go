@@ -72,7 +72,7 @@ func (d *Database) open(ctx context.Context) error {
 	if err := d.migrate(ctx); err != nil {
 		return err
 	}
-	d.Machine, err = inspect(ctx, d.admin, d.folder)
+	d.Machine, err = Inspect(ctx, d.admin, d.folder)
 	return err
 }
 
