@@ -44,9 +44,10 @@ func (a *arena) judgeHistory(v *verdict, done map[string]committed, past []histo
 	ops := append(a.grants(past), a.writes(done)...)
 	switch porcupine.CheckOperationsTimeout(registerModel(), ops, time.Minute) {
 	case porcupine.Illegal:
-		v.blame(&v.Illegal, "the history of %d operations is not linearizable", len(ops))
+		v.blamef(&v.Illegal, "the history of %d operations is not linearizable", len(ops))
 	case porcupine.Unknown:
 		v.Undecided++
+	case porcupine.Ok:
 	}
 }
 

@@ -42,6 +42,7 @@ type options struct {
 	mutants  bool
 	parallel int
 	lenient  bool // times are not judged
+	stripes  bool
 }
 
 func main() {
@@ -54,24 +55,44 @@ func main() {
 	}
 	var o options
 	flag.BoolVar(&o.short, "short", false, "the short form: under a minute, few rounds of the quick scenarios")
-	flag.StringVar(&o.only, "only", "", "run the scenarios whose names begin with one of these, separated by commas")
+	flag.StringVar(&o.only, "only", "", "run the scenarios of these names, separated by commas; * at the end of one is any rest")
 	flag.IntVar(&o.times, "times", 0, "rounds of every scenario, in place of its own number")
 	flag.StringVar(&o.json, "json", "", "write the result to this file as well")
 	flag.BoolVar(&o.mutants, "mutants", false, "break the package on purpose and see whether the scenarios notice; with --only, those of these scenarios")
+	flag.BoolVar(&o.lenient, "no-limits", false, "do not judge times: for a machine that does other things, too")
+	flag.BoolVar(&o.stripes, "stripes", false, "compare 1 and 64 fence rows instead")
 	flag.IntVar(&o.parallel, "parallel", 6, "scenarios at once, where milliseconds are not what is measured")
 	flag.BoolVar(&verbose, "v", false, "print the workers' logs with a failure")
 	flag.Parse()
 
+	os.Exit(exitCode(o))
+}
+
+// exitCode is 0 when all passed, 1 when something could not be run and 3 when
+// something did not pass.
+func exitCode(o options) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	green, err := run(ctx, o, os.Stdout)
-	if err != nil {
+	green, err := do(ctx, o, os.Stdout)
+	switch {
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "lockfaults:", err)
-		os.Exit(1)
+		return 1
+	case !green:
+		return 3
 	}
-	if !green {
-		os.Exit(3)
+	return 0
+}
+
+func do(ctx context.Context, o options, out io.Writer) (green bool, err error) {
+	if !o.stripes {
+		return run(ctx, o, out)
 	}
+	results, err := measureStripes(ctx, 3, 3*time.Second, out)
+	if err != nil {
+		return false, err
+	}
+	return true, rig.WriteJSON(o.json, results)
 }
 
 // run prints the table and reports whether all of it passed.
@@ -98,7 +119,7 @@ func run(ctx context.Context, o options, out io.Writer) (green bool, err error) 
 	}
 	report := report{Machine: machine, Results: results}
 	if o.mutants {
-		if report.Mutants, err = runMutants(ctx, chosen, out); err != nil {
+		if report.Mutants, err = runMutants(ctx, o, chosen, out); err != nil {
 			return false, err
 		}
 	}
@@ -130,8 +151,9 @@ func choose(o options) []scenario {
 }
 
 func named(name, only string) bool {
-	for prefix := range strings.SplitSeq(only, ",") {
-		if strings.HasPrefix(name, prefix) {
+	for wanted := range strings.SplitSeq(only, ",") {
+		prefix, open := strings.CutSuffix(wanted, "*")
+		if name == wanted || open && strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}
@@ -173,7 +195,7 @@ func runOne(ctx context.Context, o options, s *servers, sc scenario) result {
 	began := time.Now()
 	if ctx.Err() == nil {
 		if err := sc.run(ctx, t); err != nil {
-			t.fail("%s", err)
+			t.failf("%s", err)
 		}
 	}
 	return t.result(began)

@@ -107,11 +107,8 @@ func (a *arena) at(address string) string {
 	return fmt.Sprintf("postgres://postgres:%s@%s/%s?sslmode=disable", a.srv.password, address, a.name)
 }
 
-// executable runs as worker: this program, also when it is its own test.
-func executable() (string, error) { return os.Executable() }
-
 func (m *member) launch(s settings) error {
-	path, err := executable()
+	path, err := os.Executable() // also as its own test
 	if err != nil {
 		return err
 	}
@@ -119,7 +116,7 @@ func (m *member) launch(s settings) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(path, "worker")
+	cmd := exec.Command(path, "worker") //nolint:gosec,noctx // this program, ended by signals
 	cmd.Env = append(os.Environ(), environment+"="+string(text), "GOMAXPROCS=2")
 	cmd.SysProcAttr = attributes(syscall.SIGKILL)
 	cmd.Stderr = m.arena.log.of(m.name)

@@ -41,7 +41,7 @@ func (v *verdict) add(o verdict) {
 	v.First = cmp.Or(v.First, o.First)
 }
 
-func (v *verdict) blame(count *int, format string, args ...any) {
+func (v *verdict) blamef(count *int, format string, args ...any) {
 	*count++
 	if v.First == "" {
 		v.First = fmt.Sprintf(format, args...)
@@ -63,7 +63,7 @@ func (a *arena) judge(ctx context.Context) (verdict, error) {
 	var c, last committed
 	_, err = pgx.ForEachRow(rows, []any{&op, &c.n, &c.epoch}, func() error {
 		if c.epoch < last.epoch {
-			v.blame(&v.Stale, "commit %d is of term %d, commit %d of term %d", c.n, c.epoch, last.n, last.epoch)
+			v.blamef(&v.Stale, "commit %d is of term %d, commit %d of term %d", c.n, c.epoch, last.n, last.epoch)
 		} else {
 			last = c
 		}
@@ -103,7 +103,7 @@ func (a *arena) judgeAnswers(v *verdict, done map[string]committed) {
 		}
 		_, there := done[e.ID]
 		if there && e.Text == outcomeFenced || !there && e.Text == outcomeOK {
-			v.blame(&v.Lost, "%s was answered %s, and it is there: %t", e.ID, e.Text, there)
+			v.blamef(&v.Lost, "%s was answered %s, and it is there: %t", e.ID, e.Text, there)
 		}
 	}
 }
@@ -164,7 +164,7 @@ func (a *arena) judgeStep(v *verdict, id string, s step, first map[int64]int64) 
 			v.Longest = max(v.Longest, time.Duration(s.to-began))
 			continue
 		}
-		v.blame(&v.Overlaps, "job %s: a step of term %d lasted %s into term %d", id, s.epoch, time.Duration(s.to-began), epoch)
+		v.blamef(&v.Overlaps, "job %s: a step of term %d lasted %s into term %d", id, s.epoch, time.Duration(s.to-began), epoch)
 	}
 }
 
@@ -190,7 +190,7 @@ func (a *arena) judgeLate(v *verdict) {
 		}
 		for _, t := range terms {
 			if t.epoch > e.Epoch && e.From > t.over {
-				v.blame(&v.Late, "a step of term %d was begun %s after the barrier of term %d", e.Epoch, time.Duration(e.From-t.over), t.epoch)
+				v.blamef(&v.Late, "a step of term %d was begun %s after the barrier of term %d", e.Epoch, time.Duration(e.From-t.over), t.epoch)
 				break
 			}
 		}

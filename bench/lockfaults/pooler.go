@@ -56,7 +56,7 @@ ignore_startup_parameters = extra_float_digits
 			return "", nil, err
 		}
 	}
-	cmd := exec.Command(path, "-q", filepath.Join(folder, "config")) //nolint:gosec // a program of the system
+	cmd := exec.Command(path, "-q", filepath.Join(folder, "config")) //nolint:gosec,noctx // a program of the system, ended by a signal
 	cmd.Dir = "/"
 	cmd.SysProcAttr = attributes(syscall.SIGTERM)
 	cmd.SysProcAttr.Credential = s.account

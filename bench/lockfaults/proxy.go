@@ -32,10 +32,13 @@ type link struct {
 }
 
 // joint is one connection through the proxy.
-type joint struct{ client, server *net.TCPConn }
+type joint struct {
+	client, server *net.TCPConn
+	severed        bool // neither side hears of the other again, and neither is told
+}
 
 func newProxy(target string) (*proxy, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := listen()
 	if err != nil {
 		return nil, err
 	}
@@ -52,12 +55,12 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.target)
+		server, err := (&net.Dialer{Timeout: 5 * time.Second}).Dial("tcp", p.target)
 		if err != nil {
-			client.Close()
+			_ = client.Close() // nobody is told more
 			continue
 		}
-		j := &joint{client.(*net.TCPConn), server.(*net.TCPConn)}
+		j := &joint{client: client.(*net.TCPConn), server: server.(*net.TCPConn)}
 		p.mu.Lock()
 		p.links[j] = true
 		p.mu.Unlock()
@@ -67,14 +70,14 @@ func (p *proxy) accept() {
 
 func (p *proxy) join(j *joint) {
 	var both sync.WaitGroup
-	both.Go(func() { p.pump(j.client, j.server, &p.up) })
-	both.Go(func() { p.pump(j.server, j.client, &p.down) })
+	both.Go(func() { p.pump(j, j.client, j.server, &p.up) })
+	both.Go(func() { p.pump(j, j.server, j.client, &p.down) })
 	both.Wait()
 	p.mu.Lock()
 	delete(p.links, j)
 	p.mu.Unlock()
-	j.client.Close()
-	j.server.Close()
+	_ = j.client.Close() // it may be closed already
+	_ = j.server.Close() // it may be closed already
 }
 
 // chunk is what was read at once; nil bytes are the end of the stream.
@@ -84,7 +87,7 @@ type chunk struct {
 }
 
 // pump carries one direction. Reading goes on while a fault holds up writing.
-func (p *proxy) pump(src, dst *net.TCPConn, l *link) {
+func (p *proxy) pump(j *joint, src, dst *net.TCPConn, l *link) {
 	queue := make(chan chunk, 4096)
 	go func() {
 		for {
@@ -100,14 +103,14 @@ func (p *proxy) pump(src, dst *net.TCPConn, l *link) {
 		}
 	}()
 	for c := range queue {
-		if !p.deliver(c, dst, l) {
+		if !p.deliver(j, c, dst, l) {
 			break
 		}
 	}
 	_ = dst.CloseWrite() // the peer may be gone
 }
 
-func (p *proxy) deliver(c chunk, dst *net.TCPConn, l *link) bool {
+func (p *proxy) deliver(j *joint, c chunk, dst *net.TCPConn, l *link) bool {
 	p.mu.Lock()
 	held := l == &p.up && len(p.held) > 0 && bytes.Contains(c.bytes, p.held)
 	late := p.late
@@ -119,7 +122,7 @@ func (p *proxy) deliver(c chunk, dst *net.TCPConn, l *link) bool {
 		}
 		time.Sleep(late)
 	}
-	if !p.admit(c.at, l) {
+	if !p.admit(j, c.at, l) {
 		return false
 	}
 	if c.bytes == nil {
@@ -130,10 +133,10 @@ func (p *proxy) deliver(c chunk, dst *net.TCPConn, l *link) bool {
 }
 
 // admit waits for the chunk's turn, and returns false when the proxy was closed.
-func (p *proxy) admit(at time.Time, l *link) bool {
+func (p *proxy) admit(j *joint, at time.Time, l *link) bool {
 	for {
 		p.mu.Lock()
-		cut, wait, changed, closed := l.cut, time.Until(at.Add(l.latency)), p.changed, p.closed
+		cut, wait, changed, closed := l.cut || j.severed, time.Until(at.Add(l.latency)), p.changed, p.closed
 		p.mu.Unlock()
 		switch {
 		case closed:
@@ -174,15 +177,19 @@ func (p *proxy) reset() {
 	p.each(func(j *joint) {
 		_ = j.client.SetLinger(0) // a reset and no orderly end
 		_ = j.server.SetLinger(0) // the same
-		j.client.Close()
-		j.server.Close()
+		_ = j.client.Close()      // it may be closed already
+		_ = j.server.Close()      // it may be closed already
 	})
 }
+
+// sever swallows what the present connections carry, as a firewall does that
+// forgot them. New ones are not concerned.
+func (p *proxy) sever() { p.each(func(j *joint) { j.severed = true }) }
 
 // halfClose ends the connections on the server's side only: the worker hears
 // nothing while the way down is cut.
 func (p *proxy) halfClose() {
-	p.each(func(j *joint) { j.server.Close() })
+	p.each(func(j *joint) { _ = j.server.Close() }) // it may be closed already
 }
 
 func (p *proxy) each(do func(*joint)) {

@@ -48,7 +48,7 @@ func (r *report) count() {
 	for i := range r.Results {
 		killed, total := 0, 0
 		for _, m := range r.Mutants {
-			if m.Scenario == r.Results[i].Name {
+			if m.Scenario == r.Results[i].Name && !m.Control {
 				total++
 				if m.Killed {
 					killed++
@@ -56,7 +56,7 @@ func (r *report) count() {
 			}
 		}
 		r.Results[i].Mutants = "not run"
-		if r.Mutants != nil {
+		if total > 0 || r.Mutants != nil {
 			r.Results[i].Mutants = fmt.Sprintf("%d/%d", killed, total)
 		}
 	}
@@ -88,14 +88,15 @@ func (r result) outcome() string {
 
 // line is printed when a scenario is over.
 func (r result) line() string {
-	s := fmt.Sprintf("%-7s %-26s n=%d p50 %.1f p99 %.1f max %.1f ms, %d violations, %.0f s", r.outcome(), r.Name, r.Rounds, r.P50, r.P99, r.Max,
+	var s strings.Builder
+	fmt.Fprintf(&s, "%-7s %-26s n=%d p50 %.1f p99 %.1f max %.1f ms, %d violations, %.0f s", r.outcome(), r.Name, r.Rounds, r.P50, r.P99, r.Max,
 		r.Violations, r.Seconds)
 	for _, more := range append(append([]string{r.Skipped}, r.Failures...), r.Notes...) {
 		if more != "" {
-			s += "\n        " + strings.ReplaceAll(more, "\n", "\n        ")
+			s.WriteString("\n        " + strings.ReplaceAll(more, "\n", "\n        "))
 		}
 	}
-	return s
+	return s.String()
 }
 
 func (r *report) show(out io.Writer) error {
@@ -124,14 +125,17 @@ func (r *report) showMutants(out io.Writer) error {
 		fmt.Fprintln(out, "Mutants were not run (--mutants): without them a 0 says little.")
 		return nil
 	}
-	killed := 0
+	killed, total := 0, 0
 	rows := [][]string{{"mutant", "scenario", "red", "noticed by"}}
 	for _, m := range r.Mutants {
-		if m.Killed {
+		if !m.Control {
+			total++
+		}
+		if !m.Control && m.Killed {
 			killed++
 		}
 		rows = append(rows, []string{m.Name, m.Scenario, fmt.Sprintf("%d of %d", m.Red, m.Runs), m.Noticed})
 	}
-	fmt.Fprintf(out, "\nMutants killed: %d of %d.\n", killed, len(r.Mutants))
+	fmt.Fprintf(out, "\nMutants killed: %d of %d. A control is the program as it is and must stay green.\n", killed, total)
 	return rig.Table(out, rows)
 }

@@ -31,6 +31,8 @@ func scenarios() []scenario {
 			limit: limit{p99: 100 * ms}, alone: true, run: simple(rollingRound)},
 		{name: "freeze", figure: "SIGSTOP in a transaction to the takeover", wanted: "<= stale 3 s + one period 0.5 s; 0 stale, 0 outside effects of the zombie",
 			times: 50, short: 2, limit: limit{max: 3500 * ms}, run: simple(freezeRound(nil))},
+		{name: "freeze-outside", figure: "SIGSTOP, cut off, to the successor's first commit", wanted: "no step is begun after the wake; <= stale 3 s + 2 s",
+			times: 20, short: 1, limit: limit{max: 5 * time.Second}, run: simple(outsideRound)},
 		{name: "freeze-defaults", figure: "SIGSTOP in a transaction to the takeover", wanted: "<= stale 10 s + one period 2 s",
 			times: 5, limit: limit{max: 12 * time.Second}, run: simple(freezeRound(standard))},
 		{name: "ghost", figure: "SIGKILL, first standby frozen, to the next commit", wanted: "<= stale 3 s + 2 s", times: 20, short: 1,
@@ -42,19 +44,19 @@ func scenarios() []scenario {
 }
 
 // simple runs rounds on the common server.
-func simple(round func(*trial, context.Context, *arena) error) func(context.Context, *trial) error {
+func simple(round func(context.Context, *trial, *arena) error) func(context.Context, *trial) error {
 	return func(ctx context.Context, t *trial) error {
 		s, err := t.servers.shared(ctx)
 		if err != nil {
 			return err
 		}
-		return t.rounds(ctx, s, "", func(ctx context.Context, a *arena) error { return round(t, ctx, a) })
+		return t.rounds(ctx, s, "", func(ctx context.Context, a *arena) error { return round(ctx, t, a) })
 	}
 }
 
 // stopRound stops the holder of three in order. The clock starts when the release
 // is in the history: the lock itself is let go a moment later.
-func stopRound(t *trial, ctx context.Context, a *arena) error {
+func stopRound(ctx context.Context, t *trial, a *arena) error {
 	if err := a.ready(ctx, 3, nil); err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func stopRound(t *trial, ctx context.Context, a *arena) error {
 	return holder.gone(ctx)
 }
 
-func killRound(t *trial, ctx context.Context, a *arena) error {
+func killRound(ctx context.Context, t *trial, a *arena) error {
 	if err := a.ready(ctx, 3, nil); err != nil {
 		return err
 	}
@@ -89,12 +91,18 @@ func killRound(t *trial, ctx context.Context, a *arena) error {
 		return err
 	}
 	t.took(time.Duration(first.At - at))
-	return holder.gone(ctx)
+	if err := holder.gone(ctx); err != nil || a.pooler == "" {
+		return err
+	}
+	if first.Epoch != epoch+1 {
+		return fmt.Errorf("%d grants for one crash", first.Epoch-epoch)
+	}
+	return a.steady(ctx, time.Second) // nobody else takes what is held again
 }
 
 // terminateRound ends the lock's session on the server. Steps outside take longer
 // here, so that one is under way when it happens.
-func terminateRound(t *trial, ctx context.Context, a *arena) error {
+func terminateRound(ctx context.Context, t *trial, a *arena) error {
 	if err := a.ready(ctx, 3, longSteps); err != nil {
 		return err
 	}
@@ -112,6 +120,9 @@ func terminateRound(t *trial, ctx context.Context, a *arena) error {
 		return err
 	}
 	t.took(time.Duration(lost.At - at))
+	if notice := time.Duration(lost.At - at); notice > 300*ms { // on any machine: by its next heartbeat, at the latest
+		return fmt.Errorf("the loss was noticed only after %s", notice)
+	}
 	if _, err := a.firstCommit(ctx, from, epoch); err != nil {
 		return err
 	}
@@ -119,10 +130,10 @@ func terminateRound(t *trial, ctx context.Context, a *arena) error {
 	return err
 }
 
-func longSteps(s *settings) { s.Step, s.Steps = 60*ms, 50 }
+func longSteps(s *settings) { s.Step, s.Steps, s.Heartbeat = 60*ms, 50, 900*ms }
 
 // lateRound ends the lock's session while a fenced statement runs on the server.
-func lateRound(t *trial, ctx context.Context, a *arena) error {
+func lateRound(ctx context.Context, t *trial, a *arena) error {
 	if err := a.ready(ctx, 3, nil); err != nil {
 		return err
 	}
@@ -164,7 +175,7 @@ func restarts(how syscall.Signal) func(context.Context, *trial) error {
 			again = append(again, back)
 			return err
 		})
-		t.note("ready to the first commit of a new term: %s", spread(again))
+		t.notef("ready to the first commit of a new term: %s", spread(again))
 		return err
 	}
 }
@@ -190,7 +201,7 @@ func restartRound(ctx context.Context, a *arena, how syscall.Signal) (notice, ba
 
 // rollingRound replaces all three instances, one after the other. The new one
 // takes its time to start (600 ms stand for 60 s) and must not wait to be ACTIVE.
-func rollingRound(t *trial, ctx context.Context, a *arena) error {
+func rollingRound(ctx context.Context, t *trial, a *arena) error {
 	slow := func(s *settings) { s.StartUp = 600 * ms }
 	if err := a.ready(ctx, 3, slow); err != nil {
 		return err
@@ -246,8 +257,8 @@ func (a *arena) lastCommit(epoch int64) (at int64) {
 
 // freezeRound stops the holder while it idles inside a fenced transaction, lets
 // another take over and work, and wakes it.
-func freezeRound(change func(*settings)) func(*trial, context.Context, *arena) error {
-	return func(t *trial, ctx context.Context, a *arena) error {
+func freezeRound(change func(*settings)) func(context.Context, *trial, *arena) error {
+	return func(ctx context.Context, t *trial, a *arena) error {
 		if err := a.ready(ctx, 3, change); err != nil {
 			return err
 		}
@@ -307,7 +318,7 @@ func (a *arena) zombie(ctx context.Context, m *member) error {
 
 // ghostRound kills the holder while the first in the queue is frozen: it is given
 // the lock and does not know.
-func ghostRound(t *trial, ctx context.Context, a *arena) error {
+func ghostRound(ctx context.Context, t *trial, a *arena) error {
 	for len(a.alive()) < 3 { // one by one: the queue is first come, first served
 		if err := a.ready(ctx, len(a.alive())+1, nil); err != nil {
 			return err

@@ -18,6 +18,8 @@ func crowdScenarios() []scenario {
 			limit: limit{max: 900 * ms}, run: pooled(stopRound)},
 		{name: "pooler-kill", figure: "SIGKILL to the successor's first commit", wanted: "lease mode; <= stale 3 s + 2 s", times: 20,
 			limit: limit{max: 5 * time.Second}, run: pooled(killRound)},
+		{name: "pooler-late-grant", figure: "SIGKILL to the successor's first commit", wanted: "lease mode; a late grant replaces nobody", times: 10,
+			limit: limit{max: 5 * time.Second}, run: pooled(lateGrantRound)},
 		{name: "pooler-freeze", figure: "SIGSTOP in a transaction to the takeover", wanted: "lease mode; <= stale 3 s + 2 s; 0 stale", times: 20,
 			limit: limit{max: 5 * time.Second}, run: pooled(freezeRound(nil))},
 		{name: "pooler-hang", figure: "work hangs to the successor's first commit", wanted: "lease mode, reason idle; <= idle 5 s + 2 s", times: 10,
@@ -45,7 +47,7 @@ func runStandbys(ctx context.Context, t *trial) error {
 	}
 	quiet := func(s *settings) {
 		standard(s)
-		s.Step, s.Rest, s.Conns = 0, 0, 4
+		s.Step, s.Rest, s.Lazy = 0, 0, true
 	}
 	if err := a.crowd(ctx, crowd+t.n+1, quiet); err != nil {
 		return err
@@ -116,7 +118,7 @@ func (t *trial) costOfWaiting(ctx context.Context, a *arena) error {
 	if err := a.admin.QueryRow(ctx, sqlDead).Scan(&dead); err != nil {
 		return err
 	}
-	t.note("%d waiting: %.0f statements/s with the holder's work; CREATE INDEX CONCURRENTLY %s; dead rows of the lock's tables after VACUUM %d",
+	t.notef("%d waiting: %.0f statements/s with the holder's work; CREATE INDEX CONCURRENTLY %s; dead rows of the lock's tables after VACUUM %d",
 		len(a.alive())-1, float64(after-before)/length.Seconds(), index.Round(10*ms), dead)
 	if dead > 1000 {
 		return fmt.Errorf("%d dead rows cannot be removed", dead)
@@ -141,7 +143,7 @@ func (t *trial) crash(ctx context.Context, a *arena) error {
 
 // pooled runs rounds through a pooler in transaction mode. Every worker must have
 // found it.
-func pooled(round func(*trial, context.Context, *arena) error) func(context.Context, *trial) error {
+func pooled(round func(context.Context, *trial, *arena) error) func(context.Context, *trial) error {
 	return func(ctx context.Context, t *trial) error {
 		s, err := t.servers.shared(ctx)
 		if err != nil {
@@ -157,7 +159,7 @@ func pooled(round func(*trial, context.Context, *arena) error) func(context.Cont
 		}
 		defer stop()
 		return t.rounds(ctx, s, pooler, func(ctx context.Context, a *arena) error {
-			if err := round(t, ctx, a); err != nil {
+			if err := round(ctx, t, a); err != nil {
 				return err
 			}
 			return a.allLease()
@@ -201,10 +203,10 @@ func mixed(pooler string, length time.Duration) func(context.Context, *trial) er
 			length = 10 * time.Second
 		}
 		var all sync.WaitGroup
-		for seed := range t.n {
+		for seed := range uint64(t.n) { //nolint:gosec // rounds are few
 			all.Go(func() {
-				if err := t.storm(ctx, pooler, length, uint64(seed+1)); err != nil {
-					t.fail("seed %d: %s", seed+1, err)
+				if err := t.storm(ctx, pooler, length, seed+1); err != nil {
+					t.failf("seed %d: %s", seed+1, err)
 				}
 			})
 		}
@@ -239,7 +241,7 @@ func (t *trial) storm(ctx context.Context, pooler string, length time.Duration, 
 	for _, gap := range a.gaps() {
 		t.took(gap)
 	}
-	t.note("seed %d: %d faults %v", seed, w.total(), w.counts)
+	t.notef("seed %d: %d faults %v", seed, w.total(), w.counts)
 	return nil
 }
 
@@ -307,61 +309,77 @@ func (w *weather) fault(ctx context.Context) error {
 	return pause(ctx, time.Duration(100+w.dice.IntN(1900))*ms)
 }
 
+// strike lets one kind of weather happen to the member.
 func (w *weather) strike(ctx context.Context, m *member) {
-	begun := func(name string) { w.counts[name]++ }
-	switch w.dice.IntN(12) {
-	case 0:
-		begun("kill")
-		m.wake()
-		m.kill()
-	case 1:
-		begun("stop")
-		m.wake()
-		m.terminate()
-	case 2, 3:
-		begun("freeze in transaction")
-		_ = m.order(doRest, 300*ms) // one that is no holder keeps it for later
-		_ = pause(ctx, 30*ms)
-		m.freeze()
-		w.later = append(w.later, m.wake)
-	case 4:
-		begun("freeze")
-		m.freeze()
-		w.later = append(w.later, m.wake)
-	case 5:
-		begun("terminate")
-		_, _ = w.arena.admin.Exec(ctx, sqlEndLock, lockName) // the server may be down
-	case 6:
-		begun("late statement and terminate")
-		_ = m.order(doLate, 400*ms) // see freeze
-		_ = pause(ctx, 50*ms)
-		_, _ = w.arena.admin.Exec(ctx, sqlEndLock, lockName) // the same
-	case 7, 8:
-		begun("cut")
-		c := cut{lock: w.dice.IntN(3) > 0, work: w.dice.IntN(2) > 0, up: w.dice.IntN(3) > 0, down: w.dice.IntN(3) > 0}
-		c.apply(m)
-		w.later = append(w.later, m.heal)
-	case 9:
-		begun("slow")
-		slow := link{latency: time.Duration(w.dice.IntN(1000)) * ms}
-		m.lock.change(slow, slow)
-		m.work.change(slow, slow)
-		w.later = append(w.later, m.heal)
-	case 10:
-		begun("reset")
-		m.lock.reset()
-		m.work.reset()
-	case 11:
-		w.restart(ctx)
+	kinds := []struct {
+		name string
+		do   func(context.Context, *member)
+	}{
+		{"kill", w.kill}, {"stop", w.stop}, {"freeze in transaction", w.freezeInside}, {"freeze in transaction", w.freezeInside},
+		{"freeze", w.freeze}, {"terminate", w.terminate}, {"terminate in statement", w.terminateInside},
+		{"cut", w.cut}, {"cut", w.cut}, {"slow", w.slow}, {"reset", w.reset}, {"restart", w.restart},
 	}
+	if w.arena.pooler != "" {
+		kinds = kinds[:len(kinds)-1] // its server is that of others, too
+	}
+	k := kinds[w.dice.IntN(len(kinds))]
+	w.counts[k.name]++
+	k.do(ctx, m)
 }
 
-func (w *weather) restart(ctx context.Context) {
-	if w.arena.pooler != "" || w.dice.IntN(2) == 0 {
-		return
-	}
+func (w *weather) kill(_ context.Context, m *member) {
+	m.wake()
+	m.kill()
+}
+
+func (w *weather) stop(_ context.Context, m *member) {
+	m.wake()
+	m.terminate()
+}
+
+func (w *weather) freeze(_ context.Context, m *member) {
+	m.freeze()
+	w.later = append(w.later, m.wake)
+}
+
+// freezeInside aims at an open transaction. One that is no holder keeps the order
+// until it is.
+func (w *weather) freezeInside(ctx context.Context, m *member) {
+	_ = m.order(doRest, 300*ms) // a dead one takes no orders
+	_ = pause(ctx, 30*ms)       // the run ends with its context
+	w.freeze(ctx, m)
+}
+
+func (w *weather) terminate(ctx context.Context, _ *member) {
+	_, _ = w.arena.admin.Exec(ctx, sqlEndLock, lockName) // the server may be down
+}
+
+func (w *weather) terminateInside(ctx context.Context, m *member) {
+	_ = m.order(doLate, 400*ms) // see freezeInside
+	_ = pause(ctx, 50*ms)       // the same
+	w.terminate(ctx, m)
+}
+
+func (w *weather) cut(_ context.Context, m *member) {
+	c := cut{lock: w.dice.IntN(3) > 0, work: w.dice.IntN(2) > 0, up: w.dice.IntN(3) > 0, down: w.dice.IntN(3) > 0}
+	c.apply(m)
+	w.later = append(w.later, m.heal)
+}
+
+func (w *weather) slow(_ context.Context, m *member) {
+	slow := link{latency: time.Duration(w.dice.IntN(1000)) * ms}
+	m.lock.change(slow, slow)
+	m.work.change(slow, slow)
+	w.later = append(w.later, m.heal)
+}
+
+func (w *weather) reset(_ context.Context, m *member) {
+	m.lock.reset()
+	m.work.reset()
+}
+
+func (w *weather) restart(ctx context.Context, _ *member) {
 	how := []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT}[w.dice.IntN(2)]
-	w.counts["restart"]++
 	if _, _, err := w.arena.srv.restart(ctx, how); err == nil {
 		w.arena.admin.Reset()
 	}

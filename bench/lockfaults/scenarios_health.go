@@ -33,7 +33,7 @@ func healthScenarios() []scenario {
 	}
 }
 
-func stepDownRound(t *trial, ctx context.Context, a *arena) error {
+func stepDownRound(ctx context.Context, t *trial, a *arena) error {
 	if err := a.ready(ctx, 3, nil); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func stepDownRound(t *trial, ctx context.Context, a *arena) error {
 }
 
 // hangRound lets the holder's work stop while its heartbeat goes on.
-func hangRound(t *trial, ctx context.Context, a *arena) error {
+func hangRound(ctx context.Context, t *trial, a *arena) error {
 	if err := a.ready(ctx, 3, nil); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func hangRound(t *trial, ctx context.Context, a *arena) error {
 }
 
 // hangWatchedRound leaves it to the watchers: the holder's own patience is longer.
-func hangWatchedRound(t *trial, ctx context.Context, a *arena) error {
+func hangWatchedRound(ctx context.Context, t *trial, a *arena) error {
 	if err := a.waitFree(ctx); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (a *arena) steady(ctx context.Context, d time.Duration) error {
 }
 
 // quietRound has no work: nobody makes progress, and nobody should.
-func quietRound(t *trial, ctx context.Context, a *arena) error {
+func quietRound(ctx context.Context, t *trial, a *arena) error {
 	if err := a.waitFree(ctx); err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func quietRound(t *trial, ctx context.Context, a *arena) error {
 }
 
 // flappingRound freezes holder after holder, until the budget is spent.
-func flappingRound(t *trial, ctx context.Context, a *arena) error {
+func flappingRound(ctx context.Context, t *trial, a *arena) error {
 	at := now()
 	for range 3 {
 		if err := a.flap(ctx, true); err != nil {
@@ -199,7 +199,7 @@ func (a *arena) flap(ctx context.Context, replaced bool) error {
 	return err
 }
 
-func frozenStandbyRound(t *trial, ctx context.Context, a *arena) error {
+func frozenStandbyRound(ctx context.Context, t *trial, a *arena) error {
 	if err := a.ready(ctx, 3, nil); err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func frozenStandbyRound(t *trial, ctx context.Context, a *arena) error {
 	return a.steady(ctx, time.Second)
 }
 
-func exhaustRound(t *trial, ctx context.Context, a *arena) error {
+func exhaustRound(ctx context.Context, t *trial, a *arena) error {
 	if err := a.ready(ctx, 3, nil); err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func runFull(ctx context.Context, t *trial) error {
 }
 
 // timeoutRound limits all statements of the database.
-func timeoutRound(t *trial, ctx context.Context, a *arena) error {
+func timeoutRound(ctx context.Context, t *trial, a *arena) error {
 	if err := a.waitFree(ctx); err != nil {
 		return err
 	}
@@ -319,7 +319,7 @@ func runClock(ctx context.Context, t *trial) error {
 	if err != nil {
 		return err
 	}
-	t.note("the server's clock was moved; for a worker that is its own moved the other way")
+	t.notef("the server's clock was moved; for a worker that is its own moved the other way")
 	return t.rounds(ctx, s, "", func(ctx context.Context, a *arena) error { return clockRound(ctx, t, a, set) })
 }
 

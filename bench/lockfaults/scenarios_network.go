@@ -11,6 +11,7 @@ import (
 type cut struct {
 	lock, work bool
 	up, down   bool
+	session    bool // only the connections of the lock that there are now
 }
 
 func networkScenarios() []scenario {
@@ -25,6 +26,7 @@ func networkScenarios() []scenario {
 		partition("cut-both", 0, cut{lock: true, work: true, up: true, down: true}),
 		partition("cut-lock-requests", 0, cut{lock: true, up: true}),
 		partition("cut-lock-answers", 0, cut{lock: true, down: true}),
+		partition("cut-session", 0, cut{session: true}),
 		{name: "cut-work", figure: "cut to the successor's first commit", wanted: "reason idle; <= idle 5 s + 2 s", times: 20,
 			limit: limit{max: 7 * time.Second}, run: simple(cutWorkRound)},
 		{name: "cut-work-unknown", figure: "length of the cut", wanted: "nobody knows that work waits: no takeover, goes on by itself", times: 5,
@@ -102,6 +104,9 @@ func (m *member) leave(ctx context.Context) error {
 
 func (c cut) apply(m *member) {
 	up, down := link{cut: c.up}, link{cut: c.down}
+	if c.session {
+		m.lock.sever()
+	}
 	if c.lock {
 		m.lock.change(up, down)
 	}
@@ -111,8 +116,8 @@ func (c cut) apply(m *member) {
 }
 
 // partitionRound cuts the holder off: it must stop before anybody follows.
-func partitionRound(c cut) func(*trial, context.Context, *arena) error {
-	return func(t *trial, ctx context.Context, a *arena) error {
+func partitionRound(c cut) func(context.Context, *trial, *arena) error {
+	return func(ctx context.Context, t *trial, a *arena) error {
 		m, epoch, err := a.proxied(ctx, nil)
 		if err != nil {
 			return err
@@ -140,7 +145,7 @@ func partitionRound(c cut) func(*trial, context.Context, *arena) error {
 }
 
 // cutWorkRound cuts the way of the work only, while it is known elsewhere that work waits.
-func cutWorkRound(t *trial, ctx context.Context, a *arena) error {
+func cutWorkRound(ctx context.Context, t *trial, a *arena) error {
 	direct := fmt.Sprintf("127.0.0.1:%d", a.srv.port)
 	m, epoch, err := a.proxied(ctx, func(s *settings) { s.WaitsURL = a.at(direct) })
 	if err != nil {
@@ -166,7 +171,7 @@ func (a *arena) lostFor(ctx context.Context, from int, m *member, reason string)
 	return err
 }
 
-func cutWorkUnknownRound(t *trial, ctx context.Context, a *arena) error {
+func cutWorkUnknownRound(ctx context.Context, t *trial, a *arena) error {
 	m, _, err := a.proxied(ctx, nil)
 	if err != nil {
 		return err
@@ -189,7 +194,7 @@ func cutWorkUnknownRound(t *trial, ctx context.Context, a *arena) error {
 
 // halfCloseRound ends the lock's connection on the server's side: the server
 // frees the lock at once, and the holder hears nothing.
-func halfCloseRound(t *trial, ctx context.Context, a *arena) error {
+func halfCloseRound(ctx context.Context, t *trial, a *arena) error {
 	m, epoch, err := a.proxied(ctx, nil)
 	if err != nil {
 		return err
@@ -211,10 +216,10 @@ func halfCloseRound(t *trial, ctx context.Context, a *arena) error {
 	return err
 }
 
-// slowAnswersRound has heartbeats answered late, and ends the lock's session on
-// the server just after such an answer. The holder does only outside work here,
+// slowAnswersRound has a heartbeat answered late and no further one arrive, and
+// ends the lock's session on the server just after that answer. The holder does only outside work here,
 // so that no fence tells it. It may trust itself from when it sent the heartbeat.
-func slowAnswersRound(t *trial, ctx context.Context, a *arena) error {
+func slowAnswersRound(ctx context.Context, t *trial, a *arena) error {
 	m, epoch, err := a.proxied(ctx, func(s *settings) { s.Pace, s.Step, s.Steps = -1, 20*ms, 400 })
 	if err != nil {
 		return err
@@ -233,11 +238,15 @@ func slowAnswersRound(t *trial, ctx context.Context, a *arena) error {
 	case <-time.After(patience):
 		return errors.New("no heartbeat was sent")
 	}
-	if err := pause(ctx, 1100*ms); err != nil { // its answer has just arrived
+	if err := pause(ctx, 100*ms); err != nil { // it is at the server, and is the last
+		return err
+	}
+	m.lock.change(link{cut: true}, link{latency: time.Second})
+	if err := pause(ctx, 1000*ms); err != nil { // its answer has arrived
 		return err
 	}
 	at := now()
-	m.lock.change(link{}, link{cut: true})
+	m.lock.change(link{cut: true}, link{cut: true})
 	m.lock.halfClose()
 	again, err := a.await(ctx, "the job to be inherited", from, func(e *event) bool { return e.Kind == evBegin && e.Epoch > epoch })
 	if err != nil {
@@ -252,8 +261,8 @@ func slowAnswersRound(t *trial, ctx context.Context, a *arena) error {
 }
 
 // slowLinkRound delays all that the lock's connection says and hears.
-func slowLinkRound(roundTrip, length time.Duration) func(*trial, context.Context, *arena) error {
-	return func(t *trial, ctx context.Context, a *arena) error {
+func slowLinkRound(roundTrip, length time.Duration) func(context.Context, *trial, *arena) error {
+	return func(ctx context.Context, t *trial, a *arena) error {
 		m, _, err := a.proxied(ctx, standard)
 		if err != nil {
 			return err
@@ -270,7 +279,7 @@ func slowLinkRound(roundTrip, length time.Duration) func(*trial, context.Context
 }
 
 // slowSpikesRound delays by 3 s for a moment, twice.
-func slowSpikesRound(t *trial, ctx context.Context, a *arena) error {
+func slowSpikesRound(ctx context.Context, t *trial, a *arena) error {
 	m, _, err := a.proxied(ctx, standard)
 	if err != nil {
 		return err
@@ -292,7 +301,7 @@ func slowSpikesRound(t *trial, ctx context.Context, a *arena) error {
 
 // resetRound breaks the connections of the holder's work and those of a standby,
 // again and again.
-func resetRound(t *trial, ctx context.Context, a *arena) error {
+func resetRound(ctx context.Context, t *trial, a *arena) error {
 	m, _, err := a.proxied(ctx, nil)
 	if err != nil {
 		return err
@@ -321,7 +330,7 @@ func resetRound(t *trial, ctx context.Context, a *arena) error {
 
 // lateTakeoverRound holds up a standby's takeover on its way to the server until
 // the stale holder is gone and another works: it must end nobody.
-func lateTakeoverRound(t *trial, ctx context.Context, a *arena) error {
+func lateTakeoverRound(ctx context.Context, t *trial, a *arena) error {
 	if err := a.waitFree(ctx); err != nil {
 		return err
 	}
@@ -354,4 +363,59 @@ func lateTakeoverRound(t *trial, ctx context.Context, a *arena) error {
 	}
 	t.took(time.Duration(now() - at))
 	return a.unchanged(was)
+}
+
+// outsideRound freezes a holder that acts outside the database only, and cannot
+// hear of the end of its session when it wakes: its own clock must stop it.
+func outsideRound(ctx context.Context, t *trial, a *arena) error {
+	m, epoch, err := a.proxied(ctx, func(s *settings) { s.Actors, s.Step = 16, 2*ms })
+	if err != nil {
+		return err
+	}
+	from := a.mark()
+	cut{lock: true, up: true, down: true}.apply(m)
+	at := m.freeze()
+	first, err := a.firstCommit(ctx, from, epoch)
+	if err != nil {
+		return err
+	}
+	t.took(time.Duration(first.At - at))
+	if err := a.zombie(ctx, m); err != nil {
+		return err
+	}
+	m.heal()
+	return nil
+}
+
+// lateGrantRound holds up a standby's request for the lease until another has it.
+func lateGrantRound(ctx context.Context, t *trial, a *arena) error {
+	if err := a.waitFree(ctx); err != nil {
+		return err
+	}
+	if err := a.ready(ctx, 1, nil); err != nil {
+		return err
+	}
+	holder, epoch := a.current()
+	if _, err := a.join(ctx, nil); err != nil {
+		return err
+	}
+	late, err := a.joinVia(ctx, true, nil)
+	if err != nil {
+		return err
+	}
+	late.lock.delay("FROM singleton_grant", 1500*ms)
+	if err := a.age(ctx); err != nil {
+		return err
+	}
+	from := a.mark()
+	at := holder.kill()
+	first, err := a.firstCommit(ctx, from, epoch)
+	if err != nil {
+		return err
+	}
+	t.took(time.Duration(first.At - at))
+	if first.member == late {
+		return errors.New("the late one came first")
+	}
+	return a.steady(ctx, 2500*ms) // the late request has arrived
 }

@@ -93,7 +93,7 @@ func (s *server) initialise() error {
 func (s *server) data() string { return filepath.Join(s.dir, "data") }
 
 func (s *server) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(s.bin, program), args...) //nolint:gosec // programs of ours
+	cmd := exec.Command(filepath.Join(s.bin, program), args...) //nolint:gosec,noctx // programs of ours, ended by signals
 	cmd.Dir = "/"
 	cmd.Env = append([]string{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}, s.env...)
 	cmd.SysProcAttr = attributes(syscall.SIGQUIT)
@@ -175,8 +175,13 @@ func (s *server) close() error {
 	return os.RemoveAll(s.dir)
 }
 
+// listen takes any free port of the loopback interface.
+func listen() (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+}
+
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listen()
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}

@@ -29,9 +29,6 @@ var sqlInherit string
 //go:embed sql/finish.sql
 var sqlFinish string
 
-//go:embed sql/stale.sql
-var sqlStale string
-
 //go:embed sql/commits.sql
 var sqlCommits string
 
@@ -58,3 +55,15 @@ var sqlFirstQueued string
 
 //go:embed sql/clock.sql
 var sqlClock string
+
+//go:embed sql/fence_tables.sql
+var sqlFenceTables string
+
+//go:embed sql/fence_check.sql
+var sqlFenceCheck string
+
+//go:embed sql/fence_work.sql
+var sqlFenceWork string
+
+//go:embed sql/fence_bump.sql
+var sqlFenceBump string

@@ -67,13 +67,13 @@ func (t *trial) took(d time.Duration) {
 	t.times = append(t.times, d)
 }
 
-func (t *trial) fail(format string, args ...any) {
+func (t *trial) failf(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failures = append(t.failures, fmt.Sprintf(format, args...))
 }
 
-func (t *trial) note(format string, args ...any) {
+func (t *trial) notef(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
@@ -95,10 +95,8 @@ func (t *trial) rounds(ctx context.Context, s *server, pooler string, round func
 			}
 		}
 		if err := round(ctx, a); err != nil {
-			t.fail("round %d: %s", i+1, err)
-			if verbose {
-				fmt.Println(t.name, "round", i+1, err, "\n"+a.log.tail())
-			}
+			t.failf("round %d: %s", i+1, err)
+			t.explain(fmt.Sprintf("round %d: %s", i+1, err), a)
 			t.finish(ctx, a)
 			a = nil
 			if len(t.failures) >= 5 {
@@ -118,23 +116,22 @@ func (t *trial) finish(ctx context.Context, a *arena) {
 	v, err := a.judge(context.WithoutCancel(ctx))
 	a.close()
 	if err != nil {
-		t.fail("judge: %s", err)
+		t.failf("judge: %s", err)
 	}
-	if verbose && os.Getenv("LOCKFAULTS_EVENTS") != "" {
-		for _, e := range a.events {
-			if e.Kind != evBegin && e.Kind != evEnd && e.Kind != evWrite {
-				fmt.Println(e.At/1e6%1e6, e.member.name, e.Kind, e.Epoch, e.Text)
-			}
-		}
-		fmt.Println(a.log.tail())
-	}
-	if v.violations() > 0 && verbose {
-		fmt.Println(t.name, v.First, "\n"+a.log.tail())
+	if v.violations() > 0 {
+		t.explain(v.First, a)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.verdict.add(v)
 	t.verdict.Longest = max(t.verdict.Longest, v.Longest)
+}
+
+// explain prints what the workers logged last, if that is wanted.
+func (t *trial) explain(what string, a *arena) {
+	if verbose {
+		fmt.Fprintf(os.Stderr, "%s: %s\n%s\n", t.name, what, a.log.tail())
+	}
 }
 
 // result sums up.

@@ -19,7 +19,9 @@ type settings struct {
 	Rest    time.Duration // up to this long idle in every eighth open transaction
 	Step    time.Duration // length of a step of an outside job; 0: no jobs
 	Steps   int           // of a job
+	Actors  int           // that do jobs at once; 0 is 1
 	Conns   int           // of the work pool
+	Lazy    bool          // which opens none ahead
 }
 
 // environment is where a worker finds its settings.

@@ -86,9 +86,9 @@ func (w *worker) number(ctx context.Context, tx pgx.Tx, term *singleton.Term, op
 
 // act does jobs outside the database: it claims one under the fence, asks the
 // term before every step, and notes the end under the fence.
-func (w *worker) act(ctx context.Context, term *singleton.Term) {
-	for i := 0; ctx.Err() == nil && !w.hung.Load(); i++ {
-		job, err := w.claim(ctx, term, i)
+func (w *worker) act(ctx context.Context, term *singleton.Term, actor int) {
+	for i := 0; w.Step > 0 && ctx.Err() == nil && !w.hung.Load(); i++ {
+		job, err := w.claim(ctx, term, actor, i)
 		if err != nil {
 			_ = pause(ctx, 50*time.Millisecond) // the loop looks at ctx
 			continue
@@ -105,7 +105,7 @@ func (w *worker) act(ctx context.Context, term *singleton.Term) {
 
 // claim takes over what an earlier term began, once that may not act any more,
 // or else begins a job.
-func (w *worker) claim(ctx context.Context, term *singleton.Term, i int) (job string, err error) {
+func (w *worker) claim(ctx context.Context, term *singleton.Term, actor, i int) (job string, err error) {
 	err = w.pool.QueryRow(ctx, sqlLeftOver, term.Epoch()).Scan(&job)
 	if err == nil {
 		if err := pause(ctx, term.Barrier()); err != nil {
@@ -114,7 +114,7 @@ func (w *worker) claim(ctx context.Context, term *singleton.Term, i int) (job st
 		_, err = term.Exec(term.Context(), w.pool, sqlInherit, job, term.Epoch())
 		return job, err
 	}
-	job = fmt.Sprintf("%s/%d/%d", w.Instance, term.Epoch(), i)
+	job = fmt.Sprintf("%s/%d/%d/%d", w.Instance, term.Epoch(), actor, i)
 	_, err = term.Exec(term.Context(), w.pool, sqlClaim, job, term.Epoch())
 	return job, err
 }

@@ -49,7 +49,7 @@ func runWorker() error {
 	defer stop()
 	go w.listen()
 	if err := pause(ctx, w.StartUp); err != nil {
-		return nil //nolint:nilerr // it was told to stop
+		return nil // it was told to stop
 	}
 	if err := w.open(ctx); err != nil {
 		return err
@@ -87,7 +87,9 @@ func (w *worker) openPool(ctx context.Context, url, name string) (*pgxpool.Pool,
 		return nil, err
 	}
 	cfg.MaxConns = int32(max(w.Conns, 4)) //nolint:gosec // a small number
-	cfg.MinIdleConns = 2
+	if !w.Lazy {
+		cfg.MinIdleConns = 2
+	}
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	cfg.ConnConfig.RuntimeParams["application_name"] = name
 	if w.Pooled {
@@ -174,8 +176,8 @@ func (w *worker) work(ctx context.Context, term *singleton.Term) error {
 	w.say(event{Kind: evTerm, Epoch: term.Epoch(), From: w.passive.Load(), Text: term.Barrier().String()})
 	var both sync.WaitGroup
 	both.Go(func() { w.write(ctx, term) })
-	if w.Step > 0 {
-		both.Go(func() { w.act(ctx, term) })
+	for i := range max(w.Actors, 1) {
+		both.Go(func() { w.act(ctx, term, i) })
 	}
 	both.Wait()
 	return nil

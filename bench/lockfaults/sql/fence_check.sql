@@ -1,0 +1,1 @@
+SELECT 1 FROM fence WHERE stripe = $1 FOR KEY SHARE
