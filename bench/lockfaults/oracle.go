@@ -110,9 +110,9 @@ func (a *arena) judgeAnswers(v *verdict, done map[string]committed) {
 
 // step is one act outside the database.
 type step struct {
-	epoch            int64
-	check, from, to  int64
-	frozen, finished bool
+	epoch           int64
+	check, from, to int64
+	frozen          bool
 }
 
 // jobs collects the steps of every job.
@@ -120,7 +120,7 @@ func (a *arena) jobs() map[string][]step {
 	jobs, open := map[string][]step{}, map[string]int{}
 	for i := range a.events {
 		e := &a.events[i]
-		key := fmt.Sprintf("%s/%d", e.ID, e.Epoch)
+		key := fmt.Sprintf("%s %s %d", e.ID, e.member.name, e.From) // several may do one job in one term
 		switch e.Kind {
 		case evBegin:
 			s := step{epoch: e.Epoch, check: e.From, from: e.At, to: e.member.died}
@@ -129,7 +129,7 @@ func (a *arena) jobs() map[string][]step {
 			open[key] = len(jobs[e.ID]) - 1
 		case evEnd:
 			s := &jobs[e.ID][open[key]]
-			s.to, s.finished = e.At, true
+			s.to = e.At
 			s.frozen = s.frozen || e.member.frozen(s.check, max(e.seen, e.At))
 		}
 	}

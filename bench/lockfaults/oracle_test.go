@@ -26,9 +26,9 @@ func TestJudgeJobs_OneJobByTwoTermsAtOnceIsAnOverlap(t *testing.T) {
 	steps := func(secondBegins int64) []event {
 		return []event{
 			{Kind: evBegin, ID: "job", Epoch: 1, From: 1 * second, At: 1 * second},
-			{Kind: evEnd, ID: "job", Epoch: 1, At: 3 * second},
+			{Kind: evEnd, ID: "job", Epoch: 1, From: 1 * second, At: 3 * second},
 			{Kind: evBegin, ID: "job", Epoch: 2, From: secondBegins, At: secondBegins},
-			{Kind: evEnd, ID: "job", Epoch: 2, At: 9 * second},
+			{Kind: evEnd, ID: "job", Epoch: 2, From: secondBegins, At: 9 * second},
 		}
 	}
 	for begins, want := range map[int64]int{2 * second: 1, 4 * second: 0} {
@@ -47,7 +47,7 @@ func TestJudgeJobs_AFreezeBetweenCheckAndEndIsTheResidual(t *testing.T) {
 	record(
 		event{Kind: evBegin, ID: "job", Epoch: 1, From: 1 * second, At: 1 * second, member: frozen},
 		event{Kind: evBegin, ID: "job", Epoch: 2, From: 6 * second, At: 6 * second},
-		event{Kind: evEnd, ID: "job", Epoch: 1, At: 9 * second, member: frozen},
+		event{Kind: evEnd, ID: "job", Epoch: 1, From: 1 * second, At: 9 * second, member: frozen},
 	).judgeJobs(&v)
 	if v.Residual != 1 || v.Overlaps != 0 {
 		t.Errorf("%d residual, %d overlaps, want 1 and 0", v.Residual, v.Overlaps)

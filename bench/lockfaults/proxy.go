@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -170,6 +172,27 @@ func (p *proxy) delay(text string, by time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.held, p.late = []byte(text), by
+}
+
+// meets waits until something that contains the text is on its way to the server.
+func (p *proxy) meets(ctx context.Context, text string) error {
+	for len(p.holding) > 0 {
+		<-p.holding
+	}
+	p.delay(text, 0)
+	return p.met(ctx)
+}
+
+// met waits until something was held up.
+func (p *proxy) met(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case <-p.holding:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waited for %q on its way to the server: %w", p.held, ctx.Err())
+	}
 }
 
 // reset breaks all connections at once on both sides.

@@ -21,6 +21,8 @@ func scenarios() []scenario {
 			limit: limit{p50: 10 * ms, p99: 50 * ms}, alone: true, run: simple(killRound)},
 		{name: "terminate", figure: "end of the lock's session to the loss being known", wanted: "<= 10 ms, recovers alone", times: 50, short: 5,
 			limit: limit{p99: 10 * ms}, alone: true, run: simple(terminateRound)},
+		{name: "barrier", figure: "end of the lock's session to its unfinished job being taken on", wanted: "<= stale 3 s + 1 s; 0 overlaps", times: 20, short: 2,
+			limit: limit{max: 4 * time.Second}, run: simple(barrierRound)},
 		{name: "terminate-in-statement", figure: "end of the lock's session to the successor's first commit",
 			wanted: "waits for the open statement; 0 stale commits", times: 20, short: 3, limit: limit{max: 3 * time.Second}, run: simple(lateRound)},
 		{name: "restart-fast", figure: "signal to the loss being known", wanted: "<= 50 ms, recovers alone", times: 50, short: 1,
@@ -123,10 +125,29 @@ func terminateRound(ctx context.Context, t *trial, a *arena) error {
 	if notice := time.Duration(lost.At - at); notice > 300*ms { // on any machine: by its next heartbeat, at the latest
 		return fmt.Errorf("the loss was noticed only after %s", notice)
 	}
-	if _, err := a.firstCommit(ctx, from, epoch); err != nil {
+	_, err = a.firstCommit(ctx, from, epoch)
+	return err
+}
+
+// barrierRound ends the lock's session while a step of a job is under way outside,
+// and waits for the successor to take the job on.
+func barrierRound(ctx context.Context, t *trial, a *arena) error {
+	if err := a.ready(ctx, 3, longSteps); err != nil {
 		return err
 	}
-	_, err = a.await(ctx, "the job to be inherited", from, func(e *event) bool { return e.Kind == evBegin && e.Epoch > epoch })
+	from := a.mark()
+	begun, err := a.await(ctx, "a step to begin", from, func(e *event) bool { return e.Kind == evBegin })
+	if err != nil {
+		return err
+	}
+	at := now()
+	if _, err := a.admin.Exec(ctx, sqlEndLock, lockName); err != nil {
+		return err
+	}
+	again, err := a.await(ctx, "the job to be inherited", from, func(e *event) bool {
+		return e.Kind == evBegin && e.Epoch > begun.Epoch && e.ID == begun.ID
+	})
+	t.took(time.Duration(again.At - at))
 	return err
 }
 
