@@ -45,7 +45,8 @@ type Elector struct {
 	modeWhy  string
 	term     *Term
 	seen     snapshot
-	seenAt   instant // of the last change of the heartbeat
+	signAt   instant // of the last change of the heartbeat
+	seenAt   instant // the same, or of a takeover since then: not to judge the ended session again
 	workedAt instant // of the last progress, or of the last look when nothing waited
 	looked   bool
 	asked    int64             // the newest epoch that this instance asked to end
@@ -238,7 +239,7 @@ func (e *Elector) lastSign(g grant) instant {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.looked && e.seen.epoch == g.epoch-1 && e.seen.beat == g.formerBeat {
-		return e.seenAt
+		return e.signAt
 	}
 	return e.cfg.now()
 }

@@ -37,7 +37,7 @@ func (e *Elector) Status() Status {
 	}
 	s.Epoch = e.seen.epoch
 	if e.seen.held() {
-		s.Holder, s.Version, s.Since, s.HeartbeatAge = e.seen.instance, e.seen.version, e.seen.acquiredAt, e.cfg.age(e.seenAt)
+		s.Holder, s.Version, s.Since, s.HeartbeatAge = e.seen.instance, e.seen.version, e.seen.acquiredAt, e.cfg.age(e.signAt)
 	}
 	if e.seen.held() && e.seen.waiting {
 		s.Idle = e.cfg.age(e.workedAt)

@@ -119,7 +119,7 @@ func (e *Elector) remember(s snapshot) {
 	now := e.cfg.now()
 	other := !e.looked || s.epoch != e.seen.epoch || s.term != e.seen.term
 	if other || s.beat != e.seen.beat || s.state != e.seen.state {
-		e.seenAt = now
+		e.signAt, e.seenAt = now, now
 	}
 	if other || s.progress != e.seen.progress || !s.waiting {
 		e.workedAt = now
