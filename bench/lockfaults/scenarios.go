@@ -102,17 +102,13 @@ func killRound(ctx context.Context, t *trial, a *arena) error {
 	return a.steady(ctx, time.Second) // nobody else takes what is held again
 }
 
-// terminateRound ends the lock's session on the server. Steps outside take longer
-// here, so that one is under way when it happens.
+// terminateRound ends the lock's session on the server.
 func terminateRound(ctx context.Context, t *trial, a *arena) error {
-	if err := a.ready(ctx, 3, longSteps); err != nil {
+	if err := a.ready(ctx, 3, longBeats); err != nil {
 		return err
 	}
 	holder, epoch := a.current()
 	from := a.mark()
-	if _, err := a.await(ctx, "a step to begin", from, func(e *event) bool { return e.Kind == evBegin && e.member == holder }); err != nil {
-		return err
-	}
 	at := now()
 	if _, err := a.admin.Exec(ctx, sqlEndLock, lockName); err != nil {
 		return err
@@ -132,7 +128,7 @@ func terminateRound(ctx context.Context, t *trial, a *arena) error {
 // barrierRound ends the lock's session while a step of a job is under way outside,
 // and waits for the successor to take the job on.
 func barrierRound(ctx context.Context, t *trial, a *arena) error {
-	if err := a.ready(ctx, 3, longSteps); err != nil {
+	if err := a.ready(ctx, 3, func(s *settings) { s.Step, s.Steps = 400*ms, 20 }); err != nil {
 		return err
 	}
 	from := a.mark()
@@ -151,7 +147,8 @@ func barrierRound(ctx context.Context, t *trial, a *arena) error {
 	return err
 }
 
-func longSteps(s *settings) { s.Step, s.Steps, s.Heartbeat = 60*ms, 50, 900*ms }
+// longBeats tells a loss that was heard from one that a heartbeat found.
+func longBeats(s *settings) { s.Heartbeat = 900 * ms }
 
 // lateRound ends the lock's session while a fenced statement runs on the server.
 func lateRound(ctx context.Context, t *trial, a *arena) error {

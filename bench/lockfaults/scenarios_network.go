@@ -392,7 +392,8 @@ func lateGrantRound(ctx context.Context, t *trial, a *arena) error {
 		return err
 	}
 	holder, epoch := a.current()
-	if _, err := a.join(ctx, nil); err != nil {
+	patient := func(s *settings) { s.Stale = 3700 * ms } // asks after the late one, and is served before it
+	if _, err := a.join(ctx, patient); err != nil {
 		return err
 	}
 	late, err := a.joinVia(ctx, true, nil)
