@@ -147,8 +147,9 @@ func barrierRound(ctx context.Context, t *trial, a *arena) error {
 	return err
 }
 
-// longBeats tells a loss that was heard from one that a heartbeat found.
-func longBeats(s *settings) { s.Heartbeat = 900 * ms }
+// longBeats tells a loss that was heard from one that a heartbeat or a refused
+// transaction found.
+func longBeats(s *settings) { s.Heartbeat, s.Pace, s.Step = 900*ms, -1, 0 }
 
 // lateRound ends the lock's session while a fenced statement runs on the server.
 func lateRound(ctx context.Context, t *trial, a *arena) error {
