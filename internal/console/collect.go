@@ -41,9 +41,10 @@ func collected() []described {
 		{"singleton_idle_seconds", "For how long work has waited while the holder made no progress.", nil},
 		{"singleton_barrier_seconds", "For how long unfinished acts of the former holder still wait.", nil},
 		{"singleton_held_seconds", "How long the present holder has held the lock.", nil},
+		{"singleton_mode_info", "1; the label says how the lock is held.", []string{"mode"}},
 		{"singleton_trouble", "1 while the lock's database connection fails.", nil},
-		{"singleton_takeovers_total", "Takeovers from a holder that was silent (heartbeat), made no progress (idle) or was ended by an operator (forced), in the lock's whole history.", []string{"reason"}},
-		{"singleton_takeovers_last_hour", "Takeovers within the last hour.", nil},
+		{"singleton_takeovers_total", "Takeovers from a holder that was silent (heartbeat) or made no progress (idle), or that an operator forced, in the lock's whole history.", []string{"reason"}},
+		{"singleton_takeovers_last_hour", "Takeovers within the last hour, without those that an operator forced.", nil},
 		{"startup_seconds", "How long each phase of this instance's start took; ready: until HTTP answers; active: the wait for the lock, 0 while it never held it.", []string{"phase"}},
 		{"catalog_models", "Models in the catalog.", nil},
 		{"pg_up", "1 while the vitals can be read from the database.", nil},
@@ -122,6 +123,7 @@ func (c *Console) collectLock(s sink) {
 	s.gauge("singleton_stale_heartbeat_seconds", c.StaleHeartbeat.Seconds())
 	s.gauge("singleton_idle_seconds", l.IdleSeconds)
 	s.gauge("singleton_barrier_seconds", c.Elector.Status().Barrier.Seconds())
+	s.gauge("singleton_mode_info", 1, l.Mode)
 	s.gauge("singleton_held_seconds", l.HeldSeconds)
 	s.flag("singleton_trouble", l.Trouble != "")
 }

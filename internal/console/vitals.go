@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -78,7 +79,7 @@ func (c *Console) readVitals(ctx context.Context) Vitals {
 	var events []singleton.Event
 	events, errs[1] = singleton.History(ctx, conn, c.LockName, recentEvents)
 	for _, e := range events {
-		if e.Kind == "takeover" && time.Since(e.At) < time.Hour {
+		if tookOver(e) && time.Since(e.At) < time.Hour {
 			v.TakeoversNow++
 		}
 	}
@@ -89,6 +90,18 @@ func (c *Console) readVitals(ctx context.Context) Vitals {
 	v.Holds, errs[6] = ledger.ReadStats(ctx, conn)
 	v.At, v.Err = time.Now(), errors.Join(errs[:]...)
 	return v
+}
+
+// tookOver reports that a holder was replaced because it was silent or made no
+// progress, whoever noticed first. One that an operator forced is no alarm.
+func tookOver(e singleton.Event) bool {
+	switch e.Kind {
+	case "takeover":
+		return !strings.HasPrefix(e.Detail, "forced")
+	case "lost":
+		return strings.HasPrefix(e.Detail, "idle")
+	}
+	return false
 }
 
 // Audit is the newest proof of the books.

@@ -1,0 +1,133 @@
+package console_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"kiosk/internal/console"
+	"kiosk/singleton"
+)
+
+// collected gathers the console's own metrics.
+func (i *instance) collected(t *testing.T) *prometheus.Registry {
+	t.Helper()
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(i.Collector())
+	return r
+}
+
+func TestCollector_IsCleanAndLeavesOutWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	i := activeInstance(t)
+	r := i.collected(t)
+	problems, err := testutil.GatherAndLint(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	whole, err := testutil.GatherAndCount(r, "kiosk_pg_up", "kiosk_inbox_pending_messages", "kiosk_singleton_active")
+	if err != nil || whole != 3 {
+		t.Fatalf("%d of 3, %v", whole, err)
+	}
+	i.exec(t, `ALTER TABLE inbox_messages RENAME TO elsewhere`)
+	if n, err := testutil.GatherAndCount(r, "kiosk_inbox_pending_messages"); err != nil || n != 0 {
+		t.Errorf("a number that cannot be read is shown %d times, %v", n, err)
+	}
+	want := "# HELP kiosk_pg_up 1 while the vitals can be read from the database.\n# TYPE kiosk_pg_up gauge\nkiosk_pg_up 0\n"
+	if err := testutil.GatherAndCompare(r, strings.NewReader(want), "kiosk_pg_up"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A takeover that an operator forced is shown and no alarm; a holder that gave up
+// because its work hung was replaced, too.
+func TestVitals_TakeoversOfTheLastHour(t *testing.T) {
+	t.Parallel()
+	i := activeInstance(t)
+	i.exec(t, `INSERT INTO singleton_event (name, epoch, kind, instance, detail, at) VALUES
+		('`+lockName+`', 1, 'takeover', 'x', 'heartbeat unchanged', clock_timestamp() - interval '2 hours'),
+		('`+lockName+`', 1, 'takeover', 'x', 'heartbeat unchanged', clock_timestamp() - interval '10 minutes'),
+		('`+lockName+`', 1, 'takeover', 'x', 'idle: no progress', clock_timestamp()), ('`+lockName+`', 1, 'lost', 'x', 'idle: no progress', clock_timestamp()),
+		('`+lockName+`', 1, 'lost', 'x', 'another term has begun', clock_timestamp()), ('`+lockName+`', 1, 'takeover', 'x', 'forced: by hand', clock_timestamp())`)
+	if v := i.Vitals(); v.Err != nil || v.TakeoversNow != 3 {
+		t.Fatalf("%d takeovers within the hour, %v", v.TakeoversNow, v.Err)
+	}
+}
+
+// Whoever asks within five seconds sees the same reading.
+func TestVitals_AreReadOnceForAll(t *testing.T) {
+	t.Parallel()
+	i := activeInstance(t)
+	i.MaxAge = time.Hour // longer than usual changes nothing
+	first := i.Vitals()
+	i.exec(t, `INSERT INTO inbox_messages (source, key, lane, body) VALUES ('telegram', '1', '7', '')`)
+	if again := i.Vitals(); !again.At.Equal(first.At) || again.Inbox.Pending != 0 {
+		t.Errorf("read again after %s", again.At.Sub(first.At))
+	}
+}
+
+func TestRunAudit_FindsAContradictionAndForgetsItWithItsTerm(t *testing.T) {
+	t.Parallel()
+	i := activeInstance(t)
+	i.exec(t, `INSERT INTO ledger_operations (key, request_hash, kind, reason) VALUES ('lonely', '', 'hold', '')`)
+	ctx, cancel := context.WithCancel(soon(t))
+	ended := make(chan struct{})
+	go func() { defer close(ended); i.RunAudit(ctx, time.Hour) }()
+	stop := func() { cancel(); <-ended }
+	defer stop()
+	for ctx.Err() == nil {
+		if defects, ok := at(i.wants(t, "/health", 200, nil), "ledger.audit.defects"); ok {
+			if defects != 1.0 {
+				t.Errorf("%v defects", defects)
+			}
+			break
+		}
+	}
+	i.wants(t, "/health", 200, map[string]any{"status": "degraded"})
+	stop()
+	i.wants(t, "/health", 200, map[string]any{"status": "ok", "ledger.audit": nil})
+}
+
+func TestMetrics_StrangersInventNoLabels(t *testing.T) {
+	t.Parallel()
+	r := prometheus.NewRegistry()
+	m := console.NewMetrics(r)
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /callback/{token}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	h := m.Measured(mux)
+	for _, c := range [][2]string{{"POST", "/callback/secret"}, {"BREW", "/callback/other"}, {"GET", "/nowhere"}} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), c[0], c[1], nil))
+	}
+	m.Observe(singleton.Observation{State: singleton.Active})
+	var labels []string
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, metric := range f.GetMetric() {
+			line := f.GetName()
+			for _, l := range metric.GetLabel() {
+				line += " " + l.GetValue()
+			}
+			labels = append(labels, line)
+		}
+	}
+	want := `kiosk_http_request_duration_seconds 404 GET none
+kiosk_http_request_duration_seconds 405 other none
+kiosk_http_request_duration_seconds 418 POST /callback/{token}
+kiosk_http_requests_in_flight
+kiosk_singleton_transitions_total ACTIVE`
+	if got := strings.Join(labels, "\n"); got != want {
+		t.Errorf("labels:\n%s\nwant:\n%s", got, want)
+	}
+}
