@@ -3,7 +3,6 @@ package singleton_test
 import (
 	"context"
 	"errors"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,8 +14,6 @@ import (
 	"kiosk/internal/pg/pgtest"
 	"kiosk/singleton"
 )
-
-func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
 
 // patience bounds every wait for an event. Reaching it fails the test.
 const patience = 20 * time.Second
@@ -94,6 +91,7 @@ func join(t *testing.T, url, name string, change func(*singleton.Config)) *membe
 			<-ctx.Done()
 			return nil
 		})
+		close(m.terms)
 	}()
 	t.Cleanup(func() {
 		stop()
