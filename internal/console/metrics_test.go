@@ -126,6 +126,8 @@ func TestMetrics_StrangersInventNoLabels(t *testing.T) {
 kiosk_http_request_duration_seconds 405 other none
 kiosk_http_request_duration_seconds 418 POST /callback/{token}
 kiosk_http_requests_in_flight
+kiosk_singleton_acquire_duration_seconds
+kiosk_singleton_heartbeat_duration_seconds
 kiosk_singleton_transitions_total ACTIVE`
 	if got := strings.Join(labels, "\n"); got != want {
 		t.Errorf("labels:\n%s\nwant:\n%s", got, want)
