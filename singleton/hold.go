@@ -106,7 +106,7 @@ func (e *Elector) start(ctx context.Context, t *Term, work Work, begin <-chan st
 	warm, done := make(chan struct{}), make(chan error, 1)
 	go func() {
 		if e.cfg.Warm != nil {
-			if err := e.cfg.Warm(ctx, t); err != nil {
+			if err := e.cfg.Warm(ctx, t); err != nil && ctx.Err() == nil {
 				done <- fmt.Errorf("warm up: %w", err)
 				return
 			}

@@ -192,3 +192,29 @@ func TestDrain_WorkThatDoesNotFinishLosesItsTerm(t *testing.T) {
 	close(stuck)
 	<-done
 }
+
+// A stop that comes while the instance warms up is a stop, and no failure.
+func TestWarm_AStopMeanwhileIsNoError(t *testing.T) {
+	t.Parallel()
+	url, _ := database(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	e, err := singleton.New(singleton.Config{
+		Name: "lock", URL: url, Heartbeat: 100 * time.Millisecond, StaleHeartbeat: 2 * time.Second,
+		Warm: func(ctx context.Context, _ *singleton.Term) error {
+			stop()
+			<-ctx.Done()
+			return ctx.Err()
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = e.Run(ctx, func(context.Context, *singleton.Term) error {
+		t.Error("work began after the stop")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -32,7 +32,7 @@ func (st *stage) step() bool {
 		return false
 	}
 	for _, m := range slices.Backward(st.Telegram.Messages(st.person.ID)) {
-		for _, label := range []string{"Send it to me", "Generate", "Z-Image", "Pictures"} {
+		for _, label := range append([]string{"Send it to me", "Generate"}, st.route.buttons...) {
 			if b, ok := apptest.Button(m, label); ok {
 				st.press(m, b)
 				st.pressed = st.pressed || label == "Send it to me"
@@ -40,7 +40,7 @@ func (st *stage) step() bool {
 			}
 		}
 		if strings.Contains(m.Text, "Describe what you want") {
-			st.person.Say(st.prompt)
+			st.person.Say(st.route.prompt)
 			return true
 		}
 	}

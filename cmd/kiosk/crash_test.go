@@ -21,15 +21,53 @@ const (
 // route is one way through the program, chosen by what the person asks for.
 type route struct {
 	name, prompt string
-	from         string // where it parts from the first one, by a label
-	end          end    // without a crash
+	buttons      []string          // that lead to the model, the last one first
+	settings     map[string]string // beside the usual ones
+	from         string            // where it parts from the first one, by a label
+	end          end               // without a crash
+	film         bool              // the result is no picture
+	oneSide      bool              // alternate the sides instead of trying both: the first route has tried the same steps
 }
 
 func routes() []route {
+	picture := []string{"Z-Image", "Pictures"}
 	return []route{
-		{name: "delivery", prompt: "a lighthouse at dawn", end: delivered},
-		{name: "refusal by the model", prompt: "a nude statue", from: "callback kie", end: released},
+		{name: "delivery", prompt: "a lighthouse at dawn", buttons: picture, end: delivered},
+		{name: "refusal by the model", prompt: "a nude statue", buttons: picture, from: "callback kie", end: released},
+		{name: "video", prompt: "a wave", buttons: []string{"Seedance", "Video"}, from: "kie createTask", end: delivered, film: true, oneSide: true},
+		{name: "polling", prompt: "a harbour", buttons: picture, settings: map[string]string{"BOT_MODE": "polling"}, end: delivered, oneSide: true},
 	}
+}
+
+// plan is what to try at the points of a route.
+func (r route) plan(points []wire.Point) (plan []scenario) {
+	for i, p := range points {
+		if !r.oneSide || i%2 == 0 {
+			plan = append(plan, scenario{route: r, trap: wire.Trap{Point: p, Side: wire.Before}})
+		}
+		if !r.oneSide || i%2 == 1 {
+			plan = append(plan, scenario{route: r, trap: wire.Trap{Point: p, Side: wire.After}})
+		}
+	}
+	return plan
+}
+
+// recoveries crashes a second time, at points that the next process passes while
+// it goes on after a crash right after a call.
+func recoveries(t *testing.T, r route, points []wire.Point) (plan []scenario) {
+	for _, p := range points {
+		if p.Nth > 1 || !strings.HasPrefix(p.Label, "kie ") && !strings.HasPrefix(p.Label, "telegram send") {
+			continue
+		}
+		first := scenario{route: r, trap: wire.Trap{Point: p, Side: wire.After}}
+		for i, q := range survey(t, first) {
+			if i%4 == 0 { // some, and the sides in turn: the steps are those of the first route
+				side := []wire.Side{wire.Before, wire.After}[i/4%2]
+				plan = append(plan, scenario{route: r, trap: first.trap, second: wire.Trap{Point: q, Side: side}})
+			}
+		}
+	}
+	return plan
 }
 
 // The program is killed before and after every point of its routes: each commit,
@@ -44,11 +82,14 @@ func TestCrash_EveryPointEndsWell(t *testing.T) {
 	var plan []scenario
 	points := 0
 	for _, r := range routes() {
-		passed := survey(t, r)
+		passed := survey(t, scenario{route: r})
 		points += len(passed)
 		t.Logf("route %q: %d points", r.name, len(passed))
-		for _, p := range passed {
-			plan = append(plan, scenario{r, wire.Trap{Point: p, Side: wire.Before}}, scenario{r, wire.Trap{Point: p, Side: wire.After}})
+		plan = append(plan, r.plan(passed)...)
+		if r.name == "delivery" && !testing.Short() {
+			again := recoveries(t, r, passed)
+			t.Logf("recovery: %d second crashes", len(again))
+			plan = append(plan, again...)
 		}
 	}
 	if points < fewest {
@@ -64,18 +105,22 @@ func TestCrash_EveryPointEndsWell(t *testing.T) {
 	}
 }
 
-// survey runs a route without a crash and returns its points.
-func survey(t *testing.T, r route) (points []wire.Point) {
-	t.Run("survey of "+r.name, func(t *testing.T) {
-		s := scenario{route: r}
+// survey runs a route without a crash, or with the first of two, and returns the
+// points that the last process passes.
+func survey(t *testing.T, s scenario) (points []wire.Point) {
+	r := s.route
+	t.Run("survey of "+s.name(), func(t *testing.T) {
 		var got end
-		if got, points = s.run(t); got != r.end {
+		if got, points = s.run(t); s.trap.Side == "" && got != r.end {
 			t.Fatalf("the route ended as %q, want %q", got, r.end)
 		}
 	})
+	if s.trap.Side != "" {
+		return points
+	}
 	parts := slices.IndexFunc(points, func(p wire.Point) bool { return r.from == "" || p.Label == r.from })
 	if parts < 0 {
-		t.Fatalf("the route %q has no point %q", r.name, r.from)
+		t.Fatalf("the route %q has no point %q: %v", r.name, r.from, points)
 	}
 	return points[parts:]
 }

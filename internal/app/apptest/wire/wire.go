@@ -83,15 +83,29 @@ func (j *Journal) Open(trap Trap, kill func()) {
 	j.open, j.trap, j.kill = true, trap, kill
 }
 
-// Points returns what has passed since Open, in order.
+// Again begins to count anew, for the process that follows one that was killed,
+// with a trap of its own.
+func (j *Journal) Again(trap Trap, kill func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.trap, j.kill = trap, kill
+	j.seen, j.points = map[string]int{}, nil
+	j.sprung = make(chan struct{})
+}
+
+// Points returns what has passed since Open or Again, in order.
 func (j *Journal) Points() []Point {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.Clone(j.points)
 }
 
-// Sprung is closed once the process was killed.
-func (j *Journal) Sprung() <-chan struct{} { return j.sprung }
+// Sprung is closed once the process was killed by the present trap.
+func (j *Journal) Sprung() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.sprung
+}
 
 // meet numbers a point and returns the side on which the process must die
 // there, which for all points but one is none.
@@ -112,6 +126,9 @@ func (j *Journal) meet(label string) Side {
 
 // spring kills the process. meet says so at most once.
 func (j *Journal) spring() {
-	j.kill()
-	close(j.sprung)
+	j.mu.Lock()
+	kill, sprung := j.kill, j.sprung
+	j.mu.Unlock()
+	kill()
+	close(sprung)
 }
