@@ -40,17 +40,26 @@ func linked(t *testing.T) map[string]string {
 	return dirs
 }
 
+// license returns a module's licence, and the notice that some ask to go with it.
 func license(t *testing.T, dir string) string {
 	t.Helper()
 	files, err := filepath.Glob(dir + "/LICEN[SC]E*")
 	if err != nil || len(files) != 1 {
 		t.Fatalf("%s: licence files %v, want one", dir, files)
 	}
-	raw, err := os.ReadFile(files[0])
+	notices, err := filepath.Glob(dir + "/NOTICE*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSpace(strings.ReplaceAll(string(raw), "\r\n", "\n"))
+	var texts []string
+	for _, file := range append(files, notices...) {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, strings.TrimSpace(strings.ReplaceAll(string(raw), "\r\n", "\n")))
+	}
+	return strings.Join(texts, "\n\n")
 }
 
 // licensesOf renders each text once, under the names of all that come with it.
