@@ -105,11 +105,9 @@ func stopped() <-chan error {
 func (e *Elector) start(ctx context.Context, t *Term, work Work, begin <-chan struct{}) (warmed <-chan struct{}, finished <-chan error) {
 	warm, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		if e.cfg.Warm != nil {
-			if err := e.cfg.Warm(ctx, t); err != nil && ctx.Err() == nil {
-				done <- fmt.Errorf("warm up: %w", err)
-				return
-			}
+		if err := e.warm(ctx, t); err != nil || ctx.Err() != nil {
+			done <- err
+			return
 		}
 		close(warm)
 		select {
@@ -120,6 +118,17 @@ func (e *Elector) start(ctx context.Context, t *Term, work Work, begin <-chan st
 		}
 	}()
 	return warm, done
+}
+
+// warm prepares the work. That it was told to stop meanwhile is no error.
+func (e *Elector) warm(ctx context.Context, t *Term) error {
+	if e.cfg.Warm == nil {
+		return nil
+	}
+	if err := e.cfg.Warm(ctx, t); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("warm up: %w", err)
+	}
+	return nil
 }
 
 // release gives the lock back after all work has stopped.
