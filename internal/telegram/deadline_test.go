@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/PaulSonOfLars/gotgbot/v2"
+
+	"kiosk/internal/telegram"
 )
 
 // late is a server that answers after the time that stands in the place of its
@@ -34,7 +36,7 @@ func (late) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // register makes late known to the one transport that all clients share. It is
 // refused a second time, as with -count=2.
-var register = sync.OnceFunc(func() { http.DefaultTransport.(*http.Transport).RegisterProtocol("late", late{}) })
+var register = sync.OnceFunc(func() { telegram.Connections.RegisterProtocol("late", late{}) })
 
 // The clock of these calls is not the real one.
 func TestCall_Deadlines(t *testing.T) {

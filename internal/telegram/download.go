@@ -26,7 +26,7 @@ func Download(ctx context.Context, bot *gotgbot.Bot, fileID string) (body io.Rea
 	if err != nil {
 		return nil, "", &Error{Method: "download", Outcome: NotSent, Description: "the address of the file is not usable"}
 	}
-	client := &http.Client{Timeout: downloadTimeout, CheckRedirect: notFollowed}
+	client := &http.Client{Transport: connections, Timeout: downloadTimeout, CheckRedirect: notFollowed}
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, "", &Error{Method: "download", Outcome: Unknown, Description: clean(err, bot.Token)}

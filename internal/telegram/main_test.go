@@ -23,7 +23,7 @@ const token = "7000000001:AAE-secret-part-of-the-token_0123456"
 // of a multipart body whose reader has gone.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
+	telegram.Connections.CloseIdleConnections()
 	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)

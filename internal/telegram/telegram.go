@@ -39,7 +39,7 @@ func New(token, baseURL string, options ...Option) (*gotgbot.Bot, error) {
 	}
 	t := &transport{
 		base:    strings.TrimSuffix(baseURL, "/"),
-		client:  &http.Client{CheckRedirect: notFollowed},
+		client:  &http.Client{Transport: connections, CheckRedirect: notFollowed},
 		metrics: NewMetrics(nil),
 	}
 	for _, o := range options {
