@@ -6,8 +6,8 @@
 // unknown outcome; resultJson is a JSON string; numbers may come as strings; a
 // task is not visible for some seconds after its creation (code 422).
 //
-// The client keeps KIE's limits (20 creates in 10 s and 10 reads a second per
-// account) on its own, never repeats a call, and shows its key to nobody else.
+// The client uses KIE's limits (20 creates in 10 s and 10 reads a second per
+// account) and keeps them on its own, never repeats a call, and shows its key to nobody else.
 package kie
 
 import (
@@ -46,7 +46,7 @@ type Client struct {
 	uploads string
 	key     string
 	http    *http.Client
-	creates *rate.Limiter
+	creates *window
 	reads   *rate.Limiter
 	record  provider.Recorder
 }
@@ -76,9 +76,9 @@ func New(baseURL, key string, options ...Option) (*Client, error) {
 	}
 	c := &Client{
 		base: strings.TrimSuffix(baseURL, "/"), uploads: DefaultUploadURL, key: key,
-		http:    &http.Client{Timeout: callTimeout, CheckRedirect: notFollowed},
-		creates: rate.NewLimiter(1.5, 5), // in any 10 s at most 5 + 15
-		reads:   rate.NewLimiter(8, 2),   // in any second at most 2 + 8
+		http:    &http.Client{Transport: newConnections(), Timeout: callTimeout, CheckRedirect: notFollowed},
+		creates: newWindow(20, 10*time.Second),
+		reads:   rate.NewLimiter(8, 2), // in any second at most 2 + 8
 	}
 	Measure(provider.NewMetrics(nil))(c)
 	for _, o := range options {
@@ -104,9 +104,10 @@ type envelope struct {
 // connection are unknown outcomes; a code in a body that KIE itself wrote is a
 // refusal, except for 500, which says nothing about whether the task was made.
 func (c *Client) Submit(ctx context.Context, r provider.Request) (string, error) {
-	if err := c.creates.Wait(ctx); err != nil {
+	if err := c.creates.enter(ctx); err != nil {
 		return "", &provider.Error{Outcome: provider.Refused, Cause: provider.Unreachable, Message: "no time left to wait for the rate limit", After: time.Second}
 	}
+	defer c.creates.leave()
 	body := map[string]any{"model": r.Model, "input": r.Input}
 	if r.Callback != "" {
 		body["callBackUrl"] = r.Callback

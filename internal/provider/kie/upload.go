@@ -38,7 +38,7 @@ func (c *Client) upload(ctx context.Context, name string, file io.Reader) (strin
 	}
 	req.Header.Set("Authorization", "Bearer "+c.key)
 	req.Header.Set("Content-Type", contentType)
-	client := &http.Client{CheckRedirect: notFollowed} // the context bounds it, not the calls' shorter limit
+	client := &http.Client{Transport: c.http.Transport, CheckRedirect: notFollowed} // the context bounds it, not the calls' shorter limit
 	resp, err := client.Do(req)
 	if err != nil {
 		e := notAnswered(err, true)
