@@ -192,6 +192,31 @@ func TestOutside_AnUncertainDeliveryIsOfferedAndNotRepeated(t *testing.T) {
 	p.Wait("the second copy", func(telegramsim.Message) bool { return p.Files() == 2 })
 }
 
+// An apology whose arrival is in doubt is repeated once, and says so: two are
+// better than none, and money is not concerned.
+func TestOutside_AnUncertainApologyIsRepeatedOnce(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]int{"the first answer is lost": 1, "every answer is lost": 9} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := apptest.New(t)
+			w.Start(quick, nil)
+			p := w.Person("Ada", "en")
+			kieFault(t, w, kiesim.Fault{Method: "generate", Action: "nsfw"})
+			kieFault(t, w, kiesim.Fault{Method: "generate", Action: "slow", DelayMS: 700})
+			p.Order("Pictures", "Z-Image", "a fox")
+			p.WaitText("Sent to the model")
+			telegramFault(t, w, telegramsim.Fault{Method: "sendMessage", Action: "drop_after", Count: lost})
+			p.WaitText("Once more, in case", "Nothing was charged")
+			pool := pgtest.Pool(t, w.Database)
+			waitZero(t, pool, "apologies under way", `SELECT count(*) FROM outbox_messages WHERE state IN ('pending', 'sending')`)
+			if n := strings.Count(p.Chat(), "it did not work out"); n != 2 {
+				t.Errorf("the chat shows %d apologies, want 2:\n%s", n, p.Chat())
+			}
+		})
+	}
+}
+
 // The ways of delivery: a URL that Telegram cannot fetch is uploaded; what is no
 // photo goes as a document; what Telegram takes in no way goes as a link.
 func TestOutside_DeliveryFallsBack(t *testing.T) {

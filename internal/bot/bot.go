@@ -54,6 +54,7 @@ const (
 	kindEdit    = "bot.edit"    // a screen in place of another
 	kindAnswer  = "bot.answer"  // the end of a press
 	kindUnsure  = "bot.unsure"  // a result may not have arrived: offer it
+	kindSorry   = "bot.sorry"   // an apology may not have arrived: say it once more
 )
 
 // screenArgs is the argument of kindMessage and kindEdit.

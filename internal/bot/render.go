@@ -70,6 +70,13 @@ func (r rendering) apology() screen {
 	}
 }
 
+// repeated is the apology once more. It says so, for both may have arrived.
+func (r rendering) repeated() screen {
+	sc := r.apology()
+	sc.Text = r.t.OnceMore + "\n\n" + sc.Text
+	return sc
+}
+
 func (r rendering) unsure() screen {
 	return screen{
 		Text: r.t.Uncertain(r.title),

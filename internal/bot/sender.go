@@ -57,7 +57,7 @@ func (s *Sender) Send(ctx context.Context, m outbox.Message) (outbox.Receipt, er
 		return nil, s.screen(ctx, m)
 	case kindAnswer:
 		return nil, s.answer(ctx, m)
-	case generation.KindProgress, generation.KindFailed, generation.KindAction, generation.KindResult, kindUnsure:
+	case generation.KindProgress, generation.KindFailed, generation.KindAction, generation.KindResult, kindUnsure, kindSorry:
 		return s.ofGeneration(ctx, m)
 	case admin.KindAlert:
 		return nil, s.alert(ctx, m)
@@ -164,6 +164,8 @@ func (s *Sender) ofGeneration(ctx context.Context, m outbox.Message) (outbox.Rec
 		return nil, s.action(ctx, r)
 	case generation.KindFailed:
 		return nil, s.message(ctx, g.ChatID, r.apology())
+	case kindSorry:
+		return nil, s.message(ctx, g.ChatID, r.repeated())
 	case kindUnsure:
 		return nil, s.message(ctx, g.ChatID, r.unsure())
 	}
@@ -207,7 +209,7 @@ func (s *Sender) action(ctx context.Context, r rendering) error {
 }
 
 // Settle keeps Telegram's ids of delivered files, offers a result whose delivery
-// is in doubt, and notes who has blocked the bot.
+// is in doubt, repeats an apology that is, and notes who has blocked the bot.
 func (s *Sender) Settle(ctx context.Context, tx pgx.Tx, m outbox.Message, end outbox.State, receipt outbox.Receipt, cause error) error {
 	switch {
 	case end == outbox.Refused && telegram.IsBlocked(cause):
@@ -216,6 +218,8 @@ func (s *Sender) Settle(ctx context.Context, tx pgx.Tx, m outbox.Message, end ou
 		}
 	case m.Kind == generation.KindResult && end == outbox.Unknown:
 		return outbox.Add(ctx, tx, outbox.Draft{Key: m.Key + ":unsure", ChatID: m.ChatID, Kind: kindUnsure, Args: m.Args})
+	case m.Kind == generation.KindFailed && end == outbox.Unknown:
+		return outbox.Add(ctx, tx, outbox.Draft{Key: m.Key + ":again", ChatID: m.ChatID, Kind: kindSorry, Args: m.Args})
 	case m.Kind == generation.KindResult && end == outbox.Sent:
 		return keepFiles(ctx, tx, m, receipt)
 	}

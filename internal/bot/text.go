@@ -74,6 +74,7 @@ type Texts struct {
 	Caption   func(title, price, prompt string) string
 	Link      func(title, url string) string
 	Uncertain func(title string) string
+	OnceMore  string // above a message that may have arrived already
 	Seconds   func(n int) string
 
 	// Short answers to presses; at most 200 characters.

@@ -155,6 +155,7 @@ func english() Texts {
 		Link: func(title, url string) string {
 			return "<b>" + title + "</b>: the file is too large for Telegram. <a href=\"" + url + "\">Download it here</a>; the link is valid for about a day."
 		},
+		OnceMore: "<i>Once more, in case this did not reach you:</i>",
 		Uncertain: func(title string) string {
 			return "<b>" + title + "</b> is ready, but Telegram did not confirm that you received it. If it is not above, press the button."
 		},

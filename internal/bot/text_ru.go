@@ -153,6 +153,7 @@ func russian() Texts {
 		Link: func(title, url string) string {
 			return "<b>" + title + "</b>: файл слишком велик для Telegram. <a href=\"" + url + "\">Скачать можно здесь</a>, ссылка действует около суток."
 		},
+		OnceMore: "<i>Ещё раз — на случай, если это сообщение не дошло:</i>",
 		Uncertain: func(title string) string {
 			return "<b>" + title + "</b>: результат готов, но Telegram не подтвердил доставку. Если его нет выше, нажмите кнопку."
 		},
