@@ -99,33 +99,20 @@ func viaInbox(pool *pgxpool.Pool) (http.Handler, func(), error) {
 	var running sync.WaitGroup
 	running.Go(func() { receiver.Run(ctx) })
 	running.Go(func() { inbox.Listen(ctx, pool, func() {}, quiet) })
-	h := receiver.Handler(inbox.Endpoint{
-		Source: "telegram", MaxBody: maxBody, Authorize: authorized,
-		Open: func(_ *http.Request, body []byte) inbox.Envelope { return open(body) },
-	})
+	h := receiver.Handler(endpoint())
 	return h, func() { cancel(); running.Wait() }, nil
 }
 
-// storing is a handler that differs from the inbox's in how it stores only.
+// storing is the inbox's own handler with another way to store.
 func storing(store func(context.Context, inbox.Envelope) error) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !authorized(r) {
-			http.Error(w, "unauthorized", http.StatusUnauthorized)
-			return
-		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-		if err != nil {
-			http.Error(w, "body not readable", http.StatusBadRequest)
-			return
-		}
-		e := open(body)
-		e.Body = body
-		if err := store(r.Context(), e); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		acknowledge(w)
-	})
+	return inbox.NewHandler(endpoint(), store, inbox.NewMetrics(nil))
+}
+
+func endpoint() inbox.Endpoint {
+	return inbox.Endpoint{
+		Source: "telegram", MaxBody: maxBody, Authorize: authorized,
+		Open: func(_ *http.Request, body []byte) inbox.Envelope { return open(body) },
+	}
 }
 
 func acknowledge(w http.ResponseWriter) {

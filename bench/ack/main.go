@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"kiosk/bench/internal/rig"
+	"kiosk/internal/app"
 )
 
 // settings are the flags.
@@ -40,6 +41,7 @@ func main() {
 	flag.IntVar(&s.conns, "conns", 20, "database connections")
 	flag.StringVar(&s.json, "json", "", "write the result to this file as well")
 	flag.Parse()
+	app.TuneGC() // as the product does; it serves all handlers
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

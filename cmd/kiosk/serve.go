@@ -15,6 +15,7 @@ func serveCommand() *cobra.Command {
 		Long:  "Run an instance. Any number may run on one database: one is ACTIVE, the others are PASSIVE,\nstore webhooks and take over. SIGTERM stops in order, a second signal at once.",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			app.TuneGC()
 			cfg, err := config()
 			if err != nil {
 				return err

@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -25,28 +26,32 @@ type Endpoint struct {
 
 // Handler answers a webhook: 401 to a stranger, 413 to a body over the limit,
 // 200 after the commit, and 503 with Retry-After when it could not be stored.
-func (r *Receiver) Handler(e Endpoint) http.Handler {
-	r.metrics.expect(e.Source)
+func (r *Receiver) Handler(e Endpoint) http.Handler { return NewHandler(e, r.Store, r.metrics) }
+
+// NewHandler is Handler with another way to store, which must return nil only
+// once the message is safe.
+func NewHandler(e Endpoint, store func(context.Context, Envelope) error, m *Metrics) http.Handler {
+	m.expect(e.Source)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if !e.Authorize(req) {
-			r.metrics.count(e.Source, resultUnauthorized)
+			m.count(e.Source, resultUnauthorized)
 			w.Header().Set("Connection", "close") // the server would read the body to reuse it
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, e.MaxBody))
+		body, err := readBody(w, req, e.MaxBody)
 		if err != nil {
-			r.metrics.count(e.Source, answerUnread(w, err))
+			m.count(e.Source, answerUnread(w, err))
 			return
 		}
 		if e.Verify != nil && !e.Verify(req, body) {
-			r.metrics.count(e.Source, resultUnauthorized)
+			m.count(e.Source, resultUnauthorized)
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return
 		}
 		envelope := e.Open(req, body)
 		envelope.Source, envelope.Body = e.Source, body
-		if err := r.Store(req.Context(), envelope); err != nil {
+		if err := store(req.Context(), envelope); err != nil {
 			w.Header().Set("Retry-After", "1")
 			http.Error(w, "busy, please repeat", http.StatusServiceUnavailable)
 			return
@@ -54,6 +59,17 @@ func (r *Receiver) Handler(e Endpoint) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"code":200,"msg":"success"}`) // the sender may have left; the row stays
 	})
+}
+
+// readBody takes a length that the sender tells as it is: the server lets no more
+// through, and a buffer need not grow.
+func readBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, error) {
+	if req.ContentLength < 0 || req.ContentLength > limit {
+		return io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
+	}
+	body := make([]byte, req.ContentLength)
+	_, err := io.ReadFull(req.Body, body)
+	return body, err
 }
 
 // answerUnread refuses a body and returns the result to count.

@@ -96,6 +96,7 @@ func (h *house) receiverOn(db pg.DB, stored func()) (r *inbox.Receiver, stop fun
 	h.t.Helper()
 	r, err := inbox.NewReceiver(db, quiet, unmeasured, stored)
 	h.must(err)
+	r.NotifyAtMostEvery(time.Hour)
 	return r, h.background(r.Run)
 }
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
+	"math"
 	"time"
 
 	"kiosk/internal/pg"
@@ -19,6 +19,11 @@ type Receiver struct {
 	metrics *Metrics
 	queue   chan *pending
 	stored  func()
+
+	// Of the one who commits.
+	rest  time.Duration // between two notifications while messages wait
+	told  time.Time     // the last notification
+	owing bool          // something was stored without one
 }
 
 type pending struct {
@@ -28,8 +33,8 @@ type pending struct {
 
 const (
 	maxBatch     = 256             // messages in one commit
-	writers      = 2               // commits under way at the same time
 	storeTimeout = 4 * time.Second // well below a sender's patience
+	notifyRest   = 10 * time.Millisecond
 )
 
 // NewReceiver returns a receiver that stores through db. stored, which may be
@@ -41,7 +46,7 @@ func NewReceiver(db pg.DB, log *slog.Logger, m *Metrics, stored func()) (*Receiv
 	if stored == nil {
 		stored = func() {}
 	}
-	return &Receiver{db: db, log: log, metrics: m, queue: make(chan *pending, maxBatch), stored: stored}, nil
+	return &Receiver{db: db, log: log, metrics: m, queue: make(chan *pending, 2*maxBatch), stored: stored, rest: notifyRest}, nil
 }
 
 // Store returns nil once the message is committed, now or earlier. Any error is
@@ -64,61 +69,53 @@ func (r *Receiver) Store(ctx context.Context, e Envelope) error {
 }
 
 func (r *Receiver) store(ctx context.Context, e Envelope) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
+	patience := time.NewTimer(storeTimeout) // a context of its own for each message costs more
+	defer patience.Stop()
 	p := &pending{envelope: e, done: make(chan error, 1)}
 	select {
 	case r.queue <- p:
-	case <-ctx.Done():
+	case <-patience.C:
 		return fmt.Errorf("%w: the queue is full", ErrBusy)
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
 	}
 	select {
 	case err := <-p.done:
 		return err
+	case <-patience.C:
+		return fmt.Errorf("%w: %w", ErrBusy, context.DeadlineExceeded)
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
 	}
 }
 
 // Run commits batches until ctx ends, refuses what is queued then, and returns.
+// It commits one batch at a time: while that is under way the next one gathers
+// by itself, and two at a time would be smaller and cost more.
 func (r *Receiver) Run(ctx context.Context) {
-	var w sync.WaitGroup
-	for range writers {
-		w.Go(func() { r.write(ctx) })
-	}
-	w.Wait()
-	for { // whoever queued during the stop hears that nothing was stored
+	for ctx.Err() == nil {
 		select {
 		case p := <-r.queue:
-			p.done <- ErrBusy
-		default:
-			return
+			r.commit(context.WithoutCancel(ctx), append([]*pending{p}, r.queued(maxBatch-1)...))
+		case <-ctx.Done():
 		}
+	}
+	for _, p := range r.queued(cap(r.queue)) { // they hear that nothing was stored
+		p.done <- ErrBusy
 	}
 }
 
-// write commits whatever is queued, as one batch, again and again. While one
-// commit is under way the next batch gathers by itself.
-func (r *Receiver) write(ctx context.Context) {
-	for {
-		var batch []*pending
+// queued takes at most limit messages that wait.
+func (r *Receiver) queued(limit int) (batch []*pending) {
+	for len(batch) < limit {
 		select {
 		case p := <-r.queue:
 			batch = append(batch, p)
-		case <-ctx.Done():
-			return
+		default:
+			return batch
 		}
-		for len(batch) < maxBatch {
-			select {
-			case p := <-r.queue:
-				batch = append(batch, p)
-				continue
-			default:
-			}
-			break
-		}
-		r.commit(context.WithoutCancel(ctx), batch)
 	}
+	return batch
 }
 
 // commit stores a batch. A message that the database refuses must not harm the
@@ -154,8 +151,31 @@ func (r *Receiver) insert(ctx context.Context, batch []*pending) error {
 		sources[i], keys[i], lanes[i], queues[i] = e.Source, e.Key, e.Lane, e.Queue
 		positions[i], bodies[i], undecodable[i] = e.Position, e.Body, e.Undecodable
 	}
+	enough := r.enough()
 	start := time.Now()
-	_, err := r.db.Exec(ctx, sqlStore, sources, keys, lanes, queues, positions, bodies, undecodable)
+	_, err := r.db.Exec(ctx, sqlStore, sources, keys, lanes, queues, positions, bodies, undecodable, enough)
 	r.metrics.committed(n, start, err)
+	switch {
+	case err != nil:
+	case enough == never:
+		r.owing = true
+	default:
+		r.told, r.owing = time.Now(), false
+	}
 	return err
+}
+
+const never = math.MaxInt64
+
+// enough is how many fresh messages wake the ACTIVE instance. A notification costs
+// as much as a few messages, so under load one serves several commits: the next
+// commit follows at once, and makes up for it. Should it fail, a poll does.
+func (r *Receiver) enough() int64 {
+	switch {
+	case len(r.queue) > 0 && time.Since(r.told) < r.rest:
+		return never
+	case r.owing:
+		return 0
+	}
+	return 1
 }

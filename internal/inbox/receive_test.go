@@ -8,13 +8,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"kiosk/internal/inbox"
 )
-
-// writers is how many commits a receiver has under way at the same time.
-const writers = 2
 
 // crowd is many callers of Store at the same time, who share commits because
 // the table is locked while they queue.
@@ -29,8 +27,10 @@ type crowd struct {
 	answers map[string]error
 }
 
-// gather empties and locks the table, and occupies every writer of a new
-// receiver with a message of its own.
+// first is the key of the message whose commit is under way while others queue.
+const first = "first"
+
+// gather empties and locks the table, and occupies a new receiver with a commit.
 func (h *house) gather() *crowd {
 	h.t.Helper()
 	c := &crowd{house: h, answers: map[string]error{}}
@@ -41,10 +41,8 @@ func (h *house) gather() *crowd {
 	h.t.Cleanup(c.calls.Wait)
 	h.exec(`TRUNCATE inbox_messages`)
 	c.unlock = h.lockTable()
-	for i := range writers {
-		c.call(message("first", fmt.Sprint("first ", i)))
-		c.awaitBlocked(i + 1)
-	}
+	c.call(message("first", first))
+	c.awaitBlocked(1)
 	return c
 }
 
@@ -65,6 +63,12 @@ func (c *crowd) queue(messages ...inbox.Envelope) {
 		c.call(e)
 	}
 	eventually(c.t, "the queue", func() bool { return c.receiver.Queued() == len(messages) })
+}
+
+// commits counts the transactions whose rows are in the table.
+func (c *crowd) commits() int {
+	c.t.Helper()
+	return c.count(`SELECT count(DISTINCT xmin::text) FROM inbox_messages`)
 }
 
 // stored returns the keys in the table.
@@ -104,12 +108,11 @@ func TestStore_ConcurrentCallersShareCommits(t *testing.T) {
 	c.unlock()
 	c.calls.Wait()
 	c.wantTruth()
-	if got := len(c.stored()); got != n+writers {
-		t.Fatalf("%d rows, want %d", got, n+writers)
+	if got := len(c.stored()); got != n+1 {
+		t.Fatalf("%d rows, want %d", got, n+1)
 	}
-	commits := c.count(`SELECT count(DISTINCT xmin::text) FROM inbox_messages`)
-	if commits > 2*writers { // those that waited, and one more of each writer
-		t.Errorf("%d messages took %d commits, want at most %d", n+writers, commits, 2*writers)
+	if commits := c.commits(); commits != 2 { // the first message's, and one for all that waited
+		t.Errorf("%d messages took %d commits, want 2", n+1, commits)
 	}
 }
 
@@ -148,8 +151,8 @@ func TestStore_MessageThatTheDatabaseRefusesHarmsNoOther(t *testing.T) {
 	c.unlock()
 	c.calls.Wait()
 	c.wantTruth()
-	if got := len(c.stored()); got != 20+writers {
-		t.Errorf("%d rows, want %d", got, 20+writers)
+	if got := len(c.stored()); got != 20+1 {
+		t.Errorf("%d rows, want %d", got, 20+1)
 	}
 	for _, e := range poison {
 		if c.answers[e.Key] == nil {
@@ -175,11 +178,61 @@ func TestRun_StopAnswersEveryCallerWithTheTruth(t *testing.T) {
 		receive(t, stopped, "the end of the receiver")
 		c.calls.Wait()
 		c.wantTruth()
-		for i := range writers {
-			if key := fmt.Sprint("first ", i); c.answers[key] != nil {
-				t.Errorf("%q, whose commit was under way, was answered with %v", key, c.answers[key])
-			}
+		if err := c.answers[first]; err != nil {
+			t.Errorf("the message whose commit was under way was answered with %v", err)
 		}
+	}
+}
+
+// listen counts what an ACTIVE instance is told from now on. The count is taken
+// after whatever was sent before it.
+func (h *house) listen() (count func() int) {
+	h.t.Helper()
+	conn, err := pgx.Connect(h.t.Context(), h.url)
+	h.must(err)
+	h.t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(h.t.Context())) })
+	_, err = conn.Exec(h.t.Context(), `LISTEN inbox_messages; LISTEN the_end`)
+	h.must(err)
+	return func() (n int) {
+		h.t.Helper()
+		h.exec(`SELECT pg_notify('the_end', '')`)
+		for {
+			got, err := conn.WaitForNotification(h.t.Context())
+			h.must(err)
+			if got.Channel == "the_end" {
+				return n
+			}
+			n++
+		}
+	}
+}
+
+// Three commits: the second leaves messages that wait, and relies on the third to
+// notify, even if that stores nothing new.
+func TestStore_WhileMessagesWaitTheLastCommitNotifiesForAll(t *testing.T) {
+	t.Parallel()
+	for name, last := range map[string]inbox.Envelope{
+		"the last one stores a message": message("lane", "last"),
+		"the last one is a repetition":  message("first", first),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := open(t).gather()
+			told := c.listen()
+			var messages []inbox.Envelope
+			for i := range inbox.MaxBatch {
+				messages = append(messages, message("lane", fmt.Sprint(i)))
+			}
+			c.queue(messages...)
+			c.call(last)
+			eventually(t, "the queue", func() bool { return c.receiver.Queued() == len(messages)+1 })
+			c.unlock()
+			c.calls.Wait()
+			c.wantTruth()
+			if n := told(); n != 2 { // by the first commit, when nothing waited, and by the last
+				t.Errorf("%d notifications, want 2", n)
+			}
+		})
 	}
 }
 

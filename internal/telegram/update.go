@@ -2,12 +2,12 @@ package telegram
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // ErrUndecodable says that a body is no update at all.
@@ -81,56 +81,96 @@ type Member struct {
 	} `json:"new_chat_member"`
 }
 
+// tolerance is that of encoding/json towards broken text and repeated names.
+var tolerance = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+
 // Decode reads an update. It accepts every kind and returns ErrUndecodable for
 // what has no update_id or whose known parts have the wrong shape.
 func Decode(raw []byte) (Update, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &fields); err != nil {
+	r := reader{nul: bytes.Contains(raw, nul)}
+	if err := json.Unmarshal(raw, &r, tolerance); err != nil {
 		return Update{}, fmt.Errorf("%w: %w", ErrUndecodable, err)
 	}
-	var u Update
-	var id *int64
-	if json.Unmarshal(fields["update_id"], &id) != nil || id == nil {
+	if r.id == nil {
 		return Update{}, fmt.Errorf("%w: no update_id", ErrUndecodable)
 	}
-	u.ID = *id
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if name == "update_id" {
-			continue
-		}
-		u.Kind = strings.ReplaceAll(name, "\x00", "")
-		if err := u.read(name, fields[name]); err != nil {
-			return Update{}, fmt.Errorf("%w: %s: %w", ErrUndecodable, name, err)
-		}
-	}
-	return u, nil
+	r.ID = *r.id
+	return r.Update, nil
 }
 
-func (u *Update) read(kind string, part json.RawMessage) error {
-	part = withoutNUL(part)
-	switch kind {
-	case "message":
-		return json.Unmarshal(part, &u.Message)
-	case "callback_query":
-		return json.Unmarshal(part, &u.Callback)
-	case "my_chat_member":
-		return json.Unmarshal(part, &u.Member)
-	}
-	return nil
+// reader reads an update in one pass.
+type reader struct {
+	Update
+	id  *int64
+	nul bool // a text may hold NUL
 }
+
+var _ json.UnmarshalerFrom = (*reader)(nil)
+
+// UnmarshalJSONFrom goes through the members as they come.
+func (r *reader) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() != '{' {
+		return errors.New("no object")
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		if err := r.read(name.String(), d); err != nil {
+			return err
+		}
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
+// read reads one member. A repeated one replaces the first.
+func (r *reader) read(name string, d *jsontext.Decoder) error {
+	if name == "update_id" {
+		r.id = nil
+		return json.UnmarshalDecode(d, &r.id)
+	}
+	r.Kind = max(r.Kind, strings.ReplaceAll(name, "\x00", ""))
+	switch name {
+	case "message":
+		r.Message = nil
+		return r.part(d, &r.Message)
+	case "callback_query":
+		r.Callback = nil
+		return r.part(d, &r.Callback)
+	case "my_chat_member":
+		r.Member = nil
+		return r.part(d, &r.Member)
+	}
+	return d.SkipValue()
+}
+
+func (r *reader) part(d *jsontext.Decoder, to any) error {
+	if !r.nul {
+		return json.UnmarshalDecode(d, to)
+	}
+	raw, err := d.ReadValue()
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(withoutNUL(raw), to, tolerance)
+}
+
+// nul is how JSON writes NUL.
+var nul = []byte(`\u0000`)
 
 // withoutNUL removes NUL, which JSON allows in a string and PostgreSQL does not.
 // In valid JSON a NUL is always escaped, and a backslash always begins an escape.
 func withoutNUL(raw []byte) []byte {
-	const nul = `\u0000`
-	if !bytes.Contains(raw, []byte(nul)) {
-		return raw
-	}
 	clean := make([]byte, 0, len(raw))
 	for len(raw) > 0 {
 		width := 1
 		switch {
-		case bytes.HasPrefix(raw, []byte(nul)):
+		case bytes.HasPrefix(raw, nul):
 			raw = raw[len(nul):]
 			continue
 		case raw[0] == '\\':

@@ -64,7 +64,7 @@ func TestDecode_MalformedIsRefused(t *testing.T) {
 		``, ` `, `null`, `{}`, `[1,2]`, `"x"`, `17`, `{"update_id":5`, `{"update_id":5} x`, `{"message":{}}`,
 		`{"update_id":null}`, `{"update_id":"5"}`, `{"update_id":5.5}`, `{"update_id":99999999999999999999}`, `{"update_id":{}}`,
 		`{"update_id":5,"message":"x"}`, `{"update_id":5,"message":{"text":17}}`, `{"update_id":5,"callback_query":[]}`,
-		`{"update_id":5,"my_chat_member":{"from":7}}`,
+		`{"update_id":5,"my_chat_member":{"from":7}}`, `{"update_id":5\u0000}`, `{"update_id":5,"message":{"text":"\u0000"}}\`, `{"update_id\u0000":5}`,
 	} {
 		u, err := telegram.Decode([]byte(raw))
 		if !errors.Is(err, telegram.ErrUndecodable) {
@@ -73,6 +73,18 @@ func TestDecode_MalformedIsRefused(t *testing.T) {
 		if !reflect.ValueOf(u).IsZero() {
 			t.Errorf("%q: half an update beside the error: %+v", raw, u)
 		}
+	}
+}
+
+func TestDecode_BrokenTextAndRepeatedNamesAreTolerated(t *testing.T) {
+	t.Parallel()
+	u := decode(t, "{\"update_id\":5,\"message\":{\"text\":\"a\xffb\",\"caption\":\"\\ud800\"}}")
+	if u.Message.Text != "a\ufffdb" || u.Message.Caption != "\ufffd" {
+		t.Errorf("message: %+v", u.Message)
+	}
+	u = decode(t, `{"update_id":5,"message":{"text":"a","text":"b","caption":"c"},"message":{"text":"d"},"update_id":6}`)
+	if u.ID != 6 || u.Message.Text != "d" || u.Message.Caption != "" {
+		t.Errorf("update %d, message: %+v", u.ID, u.Message)
 	}
 }
 
@@ -202,7 +214,9 @@ func FuzzDecode(f *testing.F) {
 	for _, line := range corpus(f) {
 		f.Add([]byte(line))
 	}
-	for _, line := range []string{`{"update_id":null}`, `{"update_id":1,"message":{"text":"\u0000\\u0000"}}`, `{"update_id":1,"\u0000":1}`} {
+	for _, line := range []string{`{"update_id":null}`, `{"update_id":1,"message":{"text":"\u0000\\u0000"}}`, `{"update_id":1,"\u0000":1}`,
+		`{"update_id":1\u0000}`, `{"update_id\u0000":1}`, `{"update_id":1,"message":{"text":"\u0000"}}\`, `{"update_id":1,"update_id":null}`,
+		`{"update_id":1,"message":{"text":"a"},"message":{"caption":"\ud800"}}`, "{\"update_id\":1,\"message\":{\"text\":\"\xff\"}}"} {
 		f.Add([]byte(line))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
