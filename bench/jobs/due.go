@@ -49,12 +49,12 @@ func (d *dueColumn) place(ctx context.Context, id uuid.UUID) (committed time.Tim
 	return committed, err
 }
 
-func (d *dueColumn) due(ctx context.Context, busy []uuid.UUID, limit int) ([]uuid.UUID, error) {
+func (d *dueColumn) due(ctx context.Context, busy []uuid.UUID, limit int) ([]lane.Due[uuid.UUID], error) {
 	rows, err := d.pool.Query(ctx, sqlDue, busy, limit)
 	if err != nil {
 		return nil, d.fail(fmt.Errorf("list due orders: %w", err))
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[lane.Due[uuid.UUID]])
 }
 
 func (d *dueColumn) step(ctx context.Context, id uuid.UUID) (more bool, err error) {

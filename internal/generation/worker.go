@@ -41,12 +41,12 @@ func (w *Worker) Wake() { w.runner.Wake() }
 // Run works until ctx ends and the steps under way are recorded.
 func (w *Worker) Run(ctx context.Context) { w.runner.Run(ctx, w.term.Context()) }
 
-func (w *Worker) dueNow(ctx context.Context, busy []ID, limit int) ([]ID, error) {
+func (w *Worker) dueNow(ctx context.Context, busy []ID, limit int) ([]lane.Due[ID], error) {
 	rows, err := w.Pool.Query(ctx, sqlDue, busy, w.term.Epoch(), limit, w.term.Barrier() > 0)
 	if err != nil {
 		return nil, fmt.Errorf("list due generations: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[ID])
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[lane.Due[ID]])
 }
 
 // work does a generation's next step and tells the lock that work goes on.

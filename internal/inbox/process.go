@@ -64,12 +64,12 @@ func (p *Processor) Wake() { p.runner.Wake() }
 // Run works until ctx ends and the messages under way are done.
 func (p *Processor) Run(ctx context.Context) { p.runner.Run(ctx, p.term.Context()) }
 
-func (p *Processor) due(ctx context.Context, busy []string, limit int) ([]string, error) {
+func (p *Processor) due(ctx context.Context, busy []string, limit int) ([]lane.Due[string], error) {
 	rows, err := p.pool.Query(ctx, sqlLanesDue, p.source, busy, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list waiting lanes: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[lane.Due[string]])
 }
 
 // work handles the lane's first message and tells the lock that work goes on.
@@ -132,12 +132,13 @@ func protect(ctx context.Context, tx pgx.Tx, m Message, part func(context.Contex
 }
 
 // passing reports that an attempt failed for a reason that says nothing about
-// the message: the term or the process ends, or the database is not there.
+// the message: the term or the process ends, or the database is not there. A
+// handler that is too slow may be so every time.
 func passing(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || errors.Is(err, singleton.ErrFenced) || errors.Is(err, singleton.ErrLost) || errors.Is(err, singleton.ErrReleased) {
 		return true
 	}
-	return pg.IsPassing(err)
+	return pg.IsPassing(err) && !pg.IsTimeLimit(err)
 }
 
 // failed records a failed attempt, or sets the message aside after the last. It

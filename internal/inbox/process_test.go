@@ -350,6 +350,31 @@ func TestProcessor_PassingErrorCostsNoAttempt(t *testing.T) {
 	}
 }
 
+// The time limit of statements is passing on a busy server, and is not for a handler
+// that is too slow every time.
+func TestProcessor_HandlerThatIsAlwaysTooSlowIsSetAside(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	calls := record(func(ctx context.Context, tx pgx.Tx, m inbox.Message) error {
+		if m.Key != "slow" {
+			return remember(ctx, tx, m)
+		}
+		_, err := tx.Exec(ctx, `SET LOCAL statement_timeout = '20ms'; SELECT pg_sleep(60)`)
+		return fmt.Errorf("count: %w", err)
+	})
+	h.store(h.receiver(), message("lane", "slow"), message("lane", "next"))
+	p := h.process(h.elect("one", ""), calls.handler())
+	h.skipPauses(p)
+	h.awaitDone(1)
+	want := []string{"slow", "slow", "slow", "slow", "slow", "next"}
+	if keys := calls.keys(t, len(want)); !slices.Equal(keys, want) {
+		t.Errorf("handled %v, want %v", keys, want)
+	}
+	if n := h.count(`SELECT count(*) FROM inbox_messages WHERE key = 'slow' AND state = 'failed' AND error LIKE '%statement timeout%'`); n != 1 {
+		t.Error("the slow message was not set aside with its reason")
+	}
+}
+
 func TestProcessor_HandledIsCalledAfterTheCommit(t *testing.T) {
 	t.Parallel()
 	h := open(t)

@@ -1,6 +1,7 @@
 package lane_test
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -28,8 +29,10 @@ type bench struct {
 	done chan struct{} // closed when Run has returned
 
 	mu       sync.Mutex
-	keys     []string       // in order of arrival
-	due      map[string]int // pieces that wait
+	keys     []string             // in order of arrival
+	due      map[string]int       // pieces that wait
+	later    map[string]time.Time // their keys are not due before
+	takes    time.Duration        // how long a piece takes that is not held
 	underWay map[string]int
 	worked   []string              // keys of the finished pieces, in order
 	scans    []int                 // the limits that Due was called with
@@ -40,7 +43,7 @@ type bench struct {
 // configuration.
 func newBench(t *testing.T, workers int, poll time.Duration, change func(*lane.Config[string])) *bench {
 	t.Helper()
-	b := &bench{t: t, due: map[string]int{}, underWay: map[string]int{}, held: map[string]chan error{}, done: make(chan struct{})}
+	b := &bench{t: t, due: map[string]int{}, later: map[string]time.Time{}, underWay: map[string]int{}, held: map[string]chan error{}, done: make(chan struct{})}
 	cfg := lane.Config[string]{Name: "test", Workers: workers, Poll: poll, Due: b.find, Work: b.work}
 	if change != nil {
 		change(&cfg)
@@ -111,27 +114,42 @@ func (b *bench) add(key string, pieces int) {
 	b.due[key] += pieces
 }
 
-func (b *bench) find(_ context.Context, busy []string, limit int) ([]string, error) {
+// postpone makes the key's work due after d.
+func (b *bench) postpone(key string, d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.later[key] = time.Now().Add(d)
+}
+
+func (b *bench) find(_ context.Context, busy []string, limit int) ([]lane.Due[string], error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.scans = append(b.scans, limit)
-	var found []string
+	var found, soon []lane.Due[string]
 	for _, k := range b.keys {
-		if b.due[k] > 0 && !slices.Contains(busy, k) && len(found) < limit {
-			found = append(found, k)
+		d := lane.Due[string]{Key: k, In: time.Until(b.later[k])}
+		switch {
+		case b.due[k] == 0 || slices.Contains(busy, k):
+		case d.In > 0:
+			soon = append(soon, d)
+		default:
+			found = append(found, d)
 		}
 	}
-	return found, nil
+	slices.SortFunc(soon, func(a, b lane.Due[string]) int { return cmp.Compare(a.In, b.In) })
+	found = append(found, soon...)
+	return found[:min(len(found), limit)], nil
 }
 
 func (b *bench) work(_ context.Context, key string) (more bool, err error) {
 	b.mu.Lock()
 	b.underWay[key]++
-	leave := b.held[key]
+	leave, takes := b.held[key], b.takes
 	b.mu.Unlock()
 	if leave != nil {
 		err = <-leave
 	}
+	time.Sleep(takes)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.underWay[key]--; b.underWay[key] == 0 {

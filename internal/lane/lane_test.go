@@ -3,6 +3,7 @@ package lane_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -92,7 +93,7 @@ func TestRun_NeverMoreKeysThanWorkersThoughDueReturnsMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 2, never, func(c *lane.Config[string]) {
 			due := c.Due
-			c.Due = func(ctx context.Context, busy []string, _ int) ([]string, error) { return due(ctx, busy, 10) }
+			c.Due = func(ctx context.Context, busy []string, _ int) ([]lane.Due[string], error) { return due(ctx, busy, 10) }
 		})
 		b.hold("a", "b", "c")
 		for _, k := range []string{"a", "b", "c"} {
@@ -124,7 +125,7 @@ func TestWake_DuringAScanIsNotLost(t *testing.T) {
 		answer := make(chan struct{})
 		b := newBench(t, 1, never, func(c *lane.Config[string]) {
 			due := c.Due
-			c.Due = func(ctx context.Context, busy []string, limit int) ([]string, error) {
+			c.Due = func(ctx context.Context, busy []string, limit int) ([]lane.Due[string], error) {
 				keys, err := due(ctx, busy, limit)
 				<-answer
 				return keys, err
@@ -218,9 +219,9 @@ func TestRun_ScanThatFailedIsRepeatedByThePoll(t *testing.T) {
 		failures := 2
 		b := newBench(t, 1, time.Second, func(c *lane.Config[string]) {
 			due := c.Due
-			c.Due = func(ctx context.Context, busy []string, limit int) ([]string, error) {
+			c.Due = func(ctx context.Context, busy []string, limit int) ([]lane.Due[string], error) {
 				if failures--; failures >= 0 {
-					return []string{"nonsense"}, errBroken
+					return []lane.Due[string]{{Key: "nonsense"}}, errBroken
 				}
 				return due(ctx, busy, limit)
 			}
@@ -230,6 +231,118 @@ func TestRun_ScanThatFailedIsRepeatedByThePoll(t *testing.T) {
 		b.wantWorked()
 		time.Sleep(2 * time.Second)
 		b.wantWorked("a")
+	})
+}
+
+func TestRun_PostponedWorkBeginsWhenItIsDueAndNotWithThePoll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, 3, never)
+		for k, in := range map[string]time.Duration{"late": time.Hour, "soon": time.Minute} {
+			b.add(k, 1)
+			b.postpone(k, in)
+		}
+		b.Wake()
+		time.Sleep(time.Minute - time.Nanosecond)
+		b.wantWorked()
+		time.Sleep(time.Nanosecond)
+		b.wantWorked("soon")
+		time.Sleep(time.Hour)
+		b.wantWorked("soon", "late")
+		if n := b.scanned(); n > 6 { // the start, the wake-up, and two for each piece
+			t.Errorf("scanned %d times", n)
+		}
+	})
+}
+
+// A store whose clock is ahead a little must not be asked again and again.
+func TestRun_WhatIsDueInNoTimeIsNotAskedForWithoutPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		b := newBench(t, 1, never, func(c *lane.Config[string]) {
+			c.Due = func(context.Context, []string, int) ([]lane.Due[string], error) {
+				asked++
+				return []lane.Due[string]{{Key: "a", In: time.Nanosecond}}, nil
+			}
+		})
+		b.run(context.WithoutCancel(t.Context()))
+		time.Sleep(time.Second)
+		b.stop()
+		<-b.done
+		if asked > 1001 {
+			t.Errorf("asked %d times in a second", asked)
+		}
+	})
+}
+
+// flood is a bench with as many floods as workers, each of 1000 pieces of 10 ms.
+func flood(t *testing.T, workers int) *bench {
+	t.Helper()
+	b := newBench(t, workers, time.Second, nil)
+	b.takes = 10 * time.Millisecond
+	for i := range workers {
+		b.add(fmt.Sprint("flood ", i), 1000)
+	}
+	b.run(context.WithoutCancel(t.Context()))
+	return b
+}
+
+func TestRun_FloodsMakeRoomForANewcomer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := flood(t, 8)
+		time.Sleep(1500 * time.Millisecond)
+		b.add("newcomer", 1)
+		b.Wake()
+		time.Sleep(80 * time.Millisecond) // at most a turn, and its own piece
+		synctest.Wait()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if !slices.Contains(b.worked, "newcomer") {
+			t.Errorf("the newcomer still waits, after %d pieces of others", len(b.worked))
+		}
+	})
+}
+
+func TestRun_FloodsThatAreAloneGoOnWithoutAPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := flood(t, 2)
+		time.Sleep(10*time.Second + time.Nanosecond)
+		synctest.Wait()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if len(b.worked) != 2000 {
+			t.Errorf("%d pieces in 10 s, want 2000", len(b.worked))
+		}
+	})
+}
+
+func TestRun_NewcomersHoldBackWhoHadATurnUntilThePollOnly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := flood(t, 1)
+		for i := range 200 { // more than the worker can do
+			b.add(fmt.Sprint("newcomer ", i), 1)
+		}
+		time.Sleep(time.Second + 70*time.Millisecond)
+		synctest.Wait()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		first, again := 0, 0
+		for i, k := range b.worked {
+			switch {
+			case k != "flood 0":
+			case i < 10:
+				first++
+			default:
+				again++
+			}
+		}
+		if first != 5 || again < 5 || again > 7 {
+			t.Errorf("the flood had a turn of %d pieces, and after the poll one of %d", first, again)
+		}
 	})
 }
 
@@ -280,10 +393,10 @@ func TestRun_BeginsNothingWhenItsContextEndsDuringAScan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		scanning, answer := make(chan struct{}), make(chan struct{})
 		b := newBench(t, 1, never, func(c *lane.Config[string]) {
-			c.Due = func(context.Context, []string, int) ([]string, error) {
+			c.Due = func(context.Context, []string, int) ([]lane.Due[string], error) {
 				close(scanning)
 				<-answer
-				return []string{"a"}, nil
+				return []lane.Due[string]{{Key: "a"}}, nil
 			}
 		})
 		b.add("a", 1)
@@ -344,7 +457,7 @@ func TestNew_RefusesMissingParts(t *testing.T) {
 	t.Parallel()
 	whole := lane.Config[string]{
 		Name: "test", Workers: 1, Poll: time.Second,
-		Due:  func(context.Context, []string, int) ([]string, error) { return nil, nil },
+		Due:  func(context.Context, []string, int) ([]lane.Due[string], error) { return nil, nil },
 		Work: func(context.Context, string) (bool, error) { return false, nil },
 	}
 	if _, err := lane.New(whole); err != nil {

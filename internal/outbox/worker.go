@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,6 +33,9 @@ type Worker struct {
 
 	metrics *Metrics
 	runner  *lane.Runner[Chat]
+
+	mu        sync.Mutex
+	unsettled map[int64]int // how often settling a message has failed
 }
 
 // NewWorker returns the worker of one term.
@@ -39,7 +43,7 @@ func NewWorker(pool *pgxpool.Pool, term *singleton.Term, sender Sender, log *slo
 	if pool == nil || term == nil || sender == nil || log == nil || m == nil {
 		return nil, errors.New("outbox: a worker needs pool, term, sender, log and metrics")
 	}
-	w := &Worker{pool: pool, term: term, sender: sender, pace: newPace(), log: log, metrics: m}
+	w := &Worker{pool: pool, term: term, sender: sender, pace: newPace(), log: log, metrics: m, unsettled: map[int64]int{}}
 	runner, err := lane.New(lane.Config[Chat]{
 		Name: "outbox", Workers: 48, Poll: time.Second, Due: w.due, Work: w.work, Log: log, Metrics: m.Lane,
 	})
@@ -53,7 +57,7 @@ func (w *Worker) Wake() { w.runner.Wake() }
 // Run sends until ctx ends and the messages under way are recorded.
 func (w *Worker) Run(ctx context.Context) { w.runner.Run(ctx, w.term.Context()) }
 
-func (w *Worker) due(ctx context.Context, busy []Chat, limit int) ([]Chat, error) {
+func (w *Worker) due(ctx context.Context, busy []Chat, limit int) ([]lane.Due[Chat], error) {
 	ids, urgent := make([]int64, len(busy)), make([]bool, len(busy))
 	for i, c := range busy {
 		ids[i], urgent[i] = c.ID, c.Urgent
@@ -66,7 +70,10 @@ func (w *Worker) due(ctx context.Context, busy []Chat, limit int) ([]Chat, error
 	if err != nil {
 		return nil, fmt.Errorf("list waiting chats: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Chat])
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (d lane.Due[Chat], err error) {
+		err = row.Scan(&d.Key.ID, &d.Key.Urgent, &d.In)
+		return d, err
+	})
 }
 
 // work sends a chat's first message and tells the lock that work goes on.
@@ -145,8 +152,10 @@ func (w *Worker) claim(ctx context.Context, c Chat) (m Message, more bool, err e
 	return m, more, err
 }
 
-// maxAttempts bounds repetitions of what Telegram neither takes nor refuses.
-const maxAttempts = 8
+const (
+	maxAttempts = 8 // bounds repetitions of what Telegram neither takes nor refuses
+	maxSettles  = 4 // bounds those of a Settle that fails, within a term
+)
 
 // record writes down what became of an attempt, and returns how the message
 // ended, "" when it is tried again.
@@ -194,6 +203,10 @@ func (w *Worker) judge(m Message, cause error) (end State, wait time.Duration) {
 }
 
 func (w *Worker) end(ctx context.Context, tx pgx.Tx, m Message, epoch int64, end State, receipt Receipt, cause error) error {
+	hopeless := w.settleFailures(m.ID) >= maxSettles
+	if hopeless {
+		cause = errors.Join(cause, errUnsettled)
+	}
 	tag, err := tx.Exec(ctx, sqlSettle, m.ID, end, pg.Storable(cause), epoch)
 	if err != nil {
 		return fmt.Errorf("settle message %d: %w", m.ID, err)
@@ -201,5 +214,39 @@ func (w *Worker) end(ctx context.Context, tx pgx.Tx, m Message, epoch int64, end
 	if tag.RowsAffected() != 1 {
 		return nil // settled before
 	}
+	if hopeless {
+		w.log.Error("message ended without what follows from it", "outbox_id", m.ID, "kind", m.Kind, "end", string(end))
+		return nil
+	}
+	err = w.settle(ctx, tx, m, end, receipt, cause)
+	if err != nil && ctx.Err() == nil && (!pg.IsPassing(err) || pg.IsTimeLimit(err)) {
+		w.settleFailed(m.ID)
+	}
+	return err
+}
+
+// errUnsettled is kept with a message that was given up. The lane must go on, and
+// a repeatable message must not be sent again for ever.
+var errUnsettled = errors.New("what follows from the message could not be recorded")
+
+// settle turns a panic of the Sender into an error, as send does.
+func (w *Worker) settle(ctx context.Context, tx pgx.Tx, m Message, end State, receipt Receipt, cause error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("sender panicked: %v", r)
+		}
+	}()
 	return w.sender.Settle(ctx, tx, m, end, receipt, cause)
+}
+
+func (w *Worker) settleFailures(id int64) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unsettled[id]
+}
+
+func (w *Worker) settleFailed(id int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unsettled[id]++
 }

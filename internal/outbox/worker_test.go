@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -266,6 +268,38 @@ func TestWorker_FailureOfSettleRollsTheEndBack(t *testing.T) {
 			h.awaitState("b", "sent")
 			if n := h.count(`SELECT count(*) FROM receipts`); n != 2 {
 				t.Errorf("%d receipts, want one for each message", n)
+			}
+		})
+	}
+}
+
+// A Settle that fails every time must neither hold its chat back nor repeat its
+// message for ever.
+func TestWorker_SettleThatAlwaysFailsIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for kind, c := range map[string]struct {
+		sends int
+		end   string
+	}{notice: {1, "unknown"}, edit: {5, "sent"}} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s := newSender()
+			s.settle = func(_ context.Context, _ pgx.Tx, m outbox.Message, _ outbox.State) error {
+				if m.Key == "a" {
+					panic("the receipt cannot be kept")
+				}
+				return nil
+			}
+			h, w := start(t, s)
+			h.add(draft(kind, 1, "a"), draft(kind, 1, "b"))
+			w.Wake()
+			events := s.until(t, func(e event) bool { return e.String() == "settle b sent" }, "the next message")
+			sends := len(slices.DeleteFunc(sent(events), func(key string) bool { return key != "a" }))
+			if settles := len(events) - sends - 2; sends != c.sends || settles != 4 {
+				t.Errorf("sent %d times and settled %d times, want %d and 4", sends, settles, c.sends)
+			}
+			if r := h.row("a"); r.State != c.end || !strings.Contains(r.Error, "could not be recorded") {
+				t.Errorf("the row keeps %+v, want %s and the reason", r, c.end)
 			}
 		})
 	}

@@ -149,6 +149,11 @@ func IsPassing(err error) bool {
 	return false
 }
 
+// IsTimeLimit reports that a statement ran longer than statement_timeout lets it,
+// or was cancelled. That is passing on a busy server, but some statements are slow
+// every time: whoever repeats one must count.
+func IsTimeLimit(err error) bool { return Code(err) == "57014" }
+
 // Storable returns an error's text as PostgreSQL takes it, "" for none: NUL and
 // invalid UTF-8 are replaced. A failure that could not be recorded would be
 // repeated for ever.
