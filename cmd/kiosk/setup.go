@@ -61,7 +61,7 @@ type setup struct {
 	values map[string]string
 }
 
-func (s *setup) say(format string, args ...any) { fmt.Fprintf(s.p.out, format+"\n", args...) }
+func (s *setup) sayf(format string, args ...any) { fmt.Fprintf(s.p.out, format+"\n", args...) }
 
 func (s *setup) run(ctx context.Context, stdout io.Writer) error {
 	if err := s.begin(ctx); err != nil {
@@ -84,7 +84,7 @@ func (s *setup) run(ctx context.Context, stdout io.Writer) error {
 	if err := app.WriteEnvFile(s.o.file, s.values, true); err != nil {
 		return err
 	}
-	s.say("wrote %s, readable by you only\n", s.o.file)
+	s.sayf("wrote %s, readable by you only\n", s.o.file)
 	return s.prove(ctx, cfg, stdout)
 }
 
@@ -168,7 +168,7 @@ func (s *setup) check(ctx context.Context, names ...string) *smoke.Result {
 		case r.Status == smoke.Warn && warning == nil:
 			warning = &r
 		case r.Status == smoke.Pass && r.Check == names[len(names)-1]:
-			s.say("  ok: %s", r.Found)
+			s.sayf("  ok: %s", r.Found)
 		}
 	}
 	return warning
@@ -180,7 +180,7 @@ func (s *setup) migrate(ctx context.Context, cfg app.Config) error {
 	if err != nil {
 		return err
 	}
-	s.say("the database has the schema of this version (%d migrations applied now)", len(applied))
+	s.sayf("the database has the schema of this version (%d migrations applied now)", len(applied))
 	return nil
 }
 
@@ -199,7 +199,7 @@ func (s *setup) register(ctx context.Context, cfg app.Config) error {
 	if err := bot.Introduce(ctx, api); err != nil {
 		return fmt.Errorf("set commands and descriptions: %w", err)
 	}
-	s.say("Telegram knows the webhook, the commands and the descriptions")
+	s.sayf("Telegram knows the webhook, the commands and the descriptions")
 	return nil
 }
 
@@ -236,10 +236,10 @@ func (s *setup) greet(ctx context.Context, cfg app.Config) error {
 	for _, id := range ids {
 		chat, err := api.GetChatWithContext(ctx, id, nil)
 		if err != nil {
-			s.say("operator %d has not written to the bot yet: press START in its chat, or alerts will not arrive", id)
+			s.sayf("operator %d has not written to the bot yet: press START in its chat, or alerts will not arrive", id)
 			continue
 		}
-		s.say("operator %d is %s", id, chat.FirstName)
+		s.sayf("operator %d is %s", id, chat.FirstName)
 	}
 	return nil
 }
@@ -255,6 +255,6 @@ func (s *setup) prove(ctx context.Context, cfg app.Config, stdout io.Writer) err
 	if !report.OK {
 		return errors.New("not everything is fine; correct what failed and run `kiosk smoke --before-start`")
 	}
-	s.say("\nready: KIOSK_ENV_FILE=%s kiosk serve", s.o.file)
+	s.sayf("\nready: KIOSK_ENV_FILE=%s kiosk serve", s.o.file)
 	return nil
 }

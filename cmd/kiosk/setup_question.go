@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"kiosk/internal/app"
@@ -24,13 +26,16 @@ type question struct {
 	answered map[string]string // settings that another answer makes
 
 	// when, if set, says that the question is worth asking.
-	when func(*setup, context.Context) bool
+	when func(context.Context, *setup) bool
 }
+
+// file is the setting that names a file with the secret.
+func (q question) file() string { return q.name + "_FILE" }
 
 func questions() []question {
 	return []question{
 		{name: "TELEGRAM_BOT_TOKEN", text: "The bot's token, from @BotFather:", secret: true, checks: []string{"telegram token"}},
-		{name: "DATABASE_URL", text: "PostgreSQL, as postgres://USER:PASSWORD@HOST:5432/NAME:", secret: true, checks: []string{"database"}},
+		{name: "DATABASE_URL", text: "PostgreSQL, as postgres://USER:PASSWORD@HOST:5432/NAME:", secret: true, checks: []string{"database"}}, //nolint:gosec // it names no password
 		{name: "LOCK_DATABASE_URL", text: "The direct address of the same database (empty: leave it so):", secret: true,
 			checks: []string{"database", "lock database"}, optional: true, when: behindPooler},
 		{name: "KIE_API_KEY", text: "KIE's API key, from kie.ai/api-key:", secret: true, checks: []string{"kie key", "kie credits"}},
@@ -41,20 +46,20 @@ func questions() []question {
 }
 
 // behindPooler reports that the lock would work through a pooler, and says so.
-func behindPooler(s *setup, ctx context.Context) bool {
+func behindPooler(ctx context.Context, s *setup) bool {
 	trouble := s.check(ctx, "database", "lock database")
 	if trouble == nil || trouble.Check != "lock database" {
 		return false
 	}
-	s.say("  note: %s\n  → %s", trouble.Cause, trouble.Remedy)
+	s.sayf("  note: %s\n  → %s", trouble.Cause, trouble.Remedy)
 	return true
 }
 
-func notPolling(s *setup, _ context.Context) bool { return s.values["BOT_MODE"] != "polling" }
+func notPolling(_ context.Context, s *setup) bool { return s.values["BOT_MODE"] != "polling" }
 
 // settle takes a value from what is known or asks for one, until it is good.
 func (s *setup) settle(ctx context.Context, q question) error {
-	if q.when != nil && !q.when(s, ctx) {
+	if q.when != nil && !q.when(ctx, s) {
 		return nil
 	}
 	for {
@@ -68,15 +73,16 @@ func (s *setup) settle(ctx context.Context, q question) error {
 		if s.o.yes {
 			return fmt.Errorf("%s: %s", q.name, problem)
 		}
-		s.say("  %s", problem)
+		s.sayf("  %s", problem)
 		delete(s.values, q.name)
+		delete(s.values, q.file())
 	}
 }
 
 // answer finds a value: with --yes among what is known, else from the person, who
 // may keep what is known.
 func (s *setup) answer(ctx context.Context, q question) error {
-	known := s.values[q.name]
+	known := cmp.Or(s.values[q.name], s.values[q.file()])
 	if s.o.yes {
 		if known == "" && q.flags != "" {
 			return usageError{fmt.Errorf("--yes asks nothing: name %s", q.flags)}
@@ -84,7 +90,7 @@ func (s *setup) answer(ctx context.Context, q question) error {
 		if known == "" && !q.optional {
 			return usageError{fmt.Errorf("%s is required with --yes; set it in the environment", q.name)}
 		}
-		s.take(q, known)
+		s.take(q, s.values[q.name])
 		return nil
 	}
 	ask, text := s.p.line, q.text
@@ -102,8 +108,10 @@ func (s *setup) answer(ctx context.Context, q question) error {
 		return err
 	}
 	if given == "" {
-		given = known
+		s.take(q, s.values[q.name])
+		return nil
 	}
+	delete(s.values, q.file()) // the answer replaces it
 	s.take(q, given)
 	return nil
 }
@@ -115,9 +123,7 @@ func (s *setup) take(q question, value string) {
 	if value == "" {
 		consequences = q.instead
 	}
-	for name, v := range consequences {
-		s.values[name] = v
-	}
+	maps.Copy(s.values, consequences)
 }
 
 // problem says what is wrong with the present value, and what to do; "" for
@@ -126,12 +132,12 @@ func (s *setup) problem(ctx context.Context, q question) string {
 	_, err := s.config()
 	if mistakes, ok := errors.AsType[*app.ConfigError](err); ok {
 		for _, p := range mistakes.Problems {
-			if p.Name == q.name {
+			if p.Name == q.name || p.Name == q.file() {
 				return strings.TrimSpace(p.Text)
 			}
 		}
 	}
-	if len(q.checks) == 0 || s.values[q.name] == "" {
+	if len(q.checks) == 0 || s.values[q.name] == "" && s.values[q.file()] == "" {
 		return ""
 	}
 	trouble := s.check(ctx, q.checks...)
@@ -140,7 +146,7 @@ func (s *setup) problem(ctx context.Context, q question) string {
 	}
 	text := fmt.Sprintf("%s: %s\n  → %s", trouble.Check, trouble.Cause, trouble.Remedy)
 	if trouble.Status == "warn" {
-		s.say("  note: %s", text)
+		s.sayf("  note: %s", text)
 		return ""
 	}
 	return text

@@ -109,7 +109,20 @@ func TestSetup_AScriptNeedsNoAnswers(t *testing.T) {
 			t.Errorf("%v: exit code %d, want %d with %q\n%s", c.args, code, c.code, c.says, stderr)
 		}
 	}
+	secret := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(secret, []byte(apptest.Token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	delete(n.env, "TELEGRAM_BOT_TOKEN")
+	n.env["TELEGRAM_BOT_TOKEN_FILE"] = secret
+	n.file += ".of-files"
+	if stdout, stderr, code := n.answer([]string{"--yes", "--admin", "1", "--polling"}); code != 0 {
+		t.Errorf("with a secret in a file: %d\n%s%s", code, stdout, stderr)
+	}
 	raw, err := os.ReadFile(n.file)
+	if !strings.Contains(string(raw), "\nTELEGRAM_BOT_TOKEN_FILE="+secret+"\n") || strings.Contains(string(raw), apptest.Token) {
+		t.Errorf("a secret was moved out of its file:\n%s", raw)
+	}
 	if err != nil || !strings.Contains(string(raw), "\nBOT_MODE=polling\n") || !strings.Contains(string(raw), "\nKIE_API_URL="+n.w.SimURL) {
 		t.Errorf("%v\n%s", err, raw)
 	}

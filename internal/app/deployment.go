@@ -61,7 +61,7 @@ func (c Config) Smoke(problems []Problem) smoke.Config {
 		LockName: LockName, StaleHeartbeat: c.stale(),
 		Token: c.BotToken.Reveal(), TelegramURL: c.TelegramURL,
 		Webhook: c.webhookAddress(), AllowedUpdates: allowedUpdates(),
-		KieURL: c.KieURL, KieKey: c.KieKey.Reveal(),
+		KieURL: c.KieURL, KieKey: c.KieKey.Reveal(), LowCredits: float64(c.LowCredits),
 		Rate: c.Rate, Markup: c.Markup, MaxShare: c.MaxShare,
 		Instances: []string{c.LocalURL()},
 	}

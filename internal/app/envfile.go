@@ -13,9 +13,14 @@ import (
 // a file that they share holds none of them.
 func perInstance() []string { return []string{"PORT", "LISTEN", "INSTANCE_NAME"} }
 
-// SharedNames lists the settings that an env file may hold for all instances.
+// SharedNames lists what an env file may hold for all instances: settings, and
+// the files that hold their secrets.
 func SharedNames() []string {
-	return slices.DeleteFunc(names(), func(n string) bool { return slices.Contains(perInstance(), n) })
+	list := slices.DeleteFunc(names(), func(n string) bool { return slices.Contains(perInstance(), n) })
+	for _, name := range secretNames() {
+		list = append(list, name+fileSuffix)
+	}
+	return list
 }
 
 // WriteEnvFile writes settings as a file that KIOSK_ENV_FILE may name, readable
@@ -50,14 +55,17 @@ func envFile(path string, values map[string]string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Settings of Kiosk. Start an instance with  KIOSK_ENV_FILE=%s kiosk serve\n", path)
 	for _, s := range (Config{}).Settings() {
-		value := values[s.Name]
+		name, value := s.Name, values[s.Name]
+		if value == "" && s.Secret {
+			name, value = s.Name+fileSuffix, values[s.Name+fileSuffix]
+		}
 		if value == "" || slices.Contains(perInstance(), s.Name) {
 			continue
 		}
 		if strings.ContainsAny(value, "\r\n") {
-			return "", fmt.Errorf("%s has more than one line; write it on one", s.Name)
+			return "", fmt.Errorf("%s has more than one line; write it on one", name)
 		}
-		fmt.Fprintf(&b, "\n# %s\n%s=%s\n", s.Desc, s.Name, quoted(value))
+		fmt.Fprintf(&b, "\n# %s\n%s=%s\n", s.Desc, name, quoted(value))
 	}
 	return b.String(), nil
 }

@@ -191,16 +191,13 @@ const kieLimitCode = 433
 // usdPerCredit is KIE's price of one credit.
 const usdPerCredit = 0.005
 
-// lowUSD is the balance below which it is time to top up.
-const lowUSD = 5
-
 func credits(_ context.Context, r *run) finding {
 	usd := r.credits * usdPerCredit
 	detail := fmt.Sprintf("%.2f credits, %.2f USD", r.credits, usd)
 	switch {
 	case usd <= 0 || r.prices.cheapest != nil && usd < float64(r.prices.cost)/1e6:
 		return fail(kieCredits, "%s", detail)
-	case usd < lowUSD:
+	case r.credits < r.LowCredits:
 		return warn(kieLow, "%s", detail)
 	}
 	return pass("%s", detail)

@@ -34,8 +34,8 @@ func instanceFaults() []broken {
 			s.exec(`INSERT INTO singleton_lease (name, epoch, instance, state) VALUES ('kiosk', 3, 'holder', 'released')`)
 			s.before = false
 		}},
-		{name: "holder dead", check: "instances", says: "the ACTIVE instance is silent", also: "holder, for 43s", how: func(s *stage) {
-			s.exec(`INSERT INTO singleton_lease (name, epoch, instance, state, beat_at, acquired_at) VALUES ('kiosk', 3, 'holder', 'held', now() - interval '43.2 seconds', now() - interval '1 hour')`)
+		{name: "holder dead", check: "instances", says: "the ACTIVE instance is silent", also: "holder, for 43m", how: func(s *stage) {
+			s.exec(`INSERT INTO singleton_lease (name, epoch, instance, state, beat_at, acquired_at) VALUES ('kiosk', 3, 'holder', 'held', now() - interval '43 minutes', now() - interval '1 hour')`)
 			s.before = false
 		}},
 		{name: "two ACTIVE", check: "instances", says: "two instances call themselves ACTIVE", also: "other", how: func(s *stage) {

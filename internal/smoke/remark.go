@@ -80,7 +80,7 @@ func serviceRemarks() []remark {
 		{kieRepair, "KIE says so itself", "wait; generations that were ordered are submitted when it is over"},
 		{kieFailed, "KIE is in trouble, or asks to wait", "run smoke again in a minute; KIE's own state is at kie.ai"},
 		{kieCredits, "the balance does not cover the cheapest model", "top the account up at kie.ai; orders are refused and refunded until then"},
-		{kieLow, "less than five dollars are left", "top the account up at kie.ai before it ends"},
+		{kieLow, "fewer than LOW_CREDITS are left", "top the account up at kie.ai before it ends"},
 
 		{clockLocal, "no time synchronisation on this machine", "switch NTP on (timedatectl set-ntp true); signed callbacks are refused from five minutes on"},
 		{clockDatabase, "no time synchronisation on the database server", "switch NTP on there; due times and reports are off by as much"},

@@ -46,8 +46,9 @@ type Config struct {
 	AllowedUpdates     []string
 
 	KieURL, KieKey         string
-	Rate, Markup, MaxShare string // of prices
-	Models                 fs.FS  // nil: those of this binary
+	LowCredits             float64 // below which it is time to top up
+	Rate, Markup, MaxShare string  // of prices
+	Models                 fs.FS   // nil: those of this binary
 
 	Public    string   // address of the instances from outside, "" for none
 	Instances []string // addresses at which an instance may be asked directly

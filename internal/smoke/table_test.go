@@ -17,7 +17,7 @@ func report() smoke.Report {
 	}}
 }
 
-func print(t *testing.T, colour bool) string {
+func printed(t *testing.T, colour bool) string {
 	t.Helper()
 	var b strings.Builder
 	if err := report().Print(&b, colour); err != nil {
@@ -39,7 +39,7 @@ kie credits    skipped  -      waits for the check "kie key"
 
 1 passed, 1 warning, 1 failed, 1 skipped, in 1.2 s
 `
-	if got := print(t, false); got != want {
+	if got := printed(t, false); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -47,8 +47,8 @@ kie credits    skipped  -      waits for the check "kie key"
 // Colours are added after the alignment, and to the results and remedies only.
 func TestPrint_ColoursChangeNoColumn(t *testing.T) {
 	t.Parallel()
-	coloured := print(t, true)
-	if plain := regexp.MustCompile(`\x1b\[[0-9;]*m`).ReplaceAllString(coloured, ""); plain != print(t, false) {
+	coloured := printed(t, true)
+	if plain := regexp.MustCompile(`\x1b\[[0-9;]*m`).ReplaceAllString(coloured, ""); plain != printed(t, false) {
 		t.Errorf("without its colours the table is\n%s", plain)
 	}
 	for _, part := range []string{"\x1b[32mpass\x1b[0m", "\x1b[33mwarn\x1b[0m", "\x1b[1;31mfail\x1b[0m", "\x1b[2mskipped\x1b[0m"} {
