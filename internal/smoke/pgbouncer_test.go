@@ -64,13 +64,18 @@ func pgbouncer(t *testing.T, database string) string {
 	if os.Geteuid() == 0 { // it refuses to run as root
 		args = []string{"-u", ownerOf(t, cfg.Host), file}
 	}
-	cmd := exec.Command(program, args...)
+	// The shell ends it with the pipe, so also when this process is killed.
+	cmd := exec.Command("/bin/sh", append([]string{"-c", `"$@" & pid=$!; read end; kill -9 $pid`, "sh", program}, args...)...)
+	alive, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+		_ = alive.Close()
 		_ = cmd.Wait()
 	})
 	for deadline := time.Now().Add(10 * time.Second); ; {
