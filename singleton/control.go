@@ -104,7 +104,7 @@ func ReadHolding(ctx context.Context, db DB, name string) (Holding, error) {
 		return h, fmt.Errorf("read the lock: %w", err)
 	}
 	h.Since, h.HeartbeatAge = time.Duration(since*1e9), time.Duration(beat*1e9)
-	rows, err := db.Query(ctx, sqlStandbys)
+	rows, err := db.Query(ctx, sqlStandbys, key(name))
 	if err != nil {
 		return h, fmt.Errorf("list the standbys: %w", err)
 	}

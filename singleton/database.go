@@ -104,9 +104,11 @@ func (s *pgSession) connect(ctx context.Context) error {
 	}
 	cfg.ConnectTimeout = s.cfg.StaleHeartbeat / 2
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // survives changes of the table and poolers; nothing is cached
-	if s.conn, err = pgx.ConnectConfig(ctx, cfg); err != nil {
-		return fmt.Errorf("connect for the lock: %w", err)
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("connect for the lock: %w", err) // the session keeps the connection that it had
 	}
+	s.conn = conn
 	if err := s.prepare(ctx); err != nil {
 		closeConn(s.conn)
 		return err

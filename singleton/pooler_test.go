@@ -3,6 +3,7 @@ package singleton_test
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -10,6 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"kiosk/singleton"
 )
@@ -209,4 +213,42 @@ func TestSession_ASharedServerProcessIsFoundOut(t *testing.T) {
 			t.Fatalf("%s: outcome %q, want %q, %v", try.instance, outcome, try.outcome, err)
 		}
 	}
+}
+
+// A database that takes no connection for a while ends a term of lease mode, as
+// it must, and nothing else: the instance comes back with it.
+func TestLease_ADatabaseThatIsAwayEndsTheTermOnly(t *testing.T) {
+	t.Parallel()
+	url, pool := database(t)
+	pool.Close()
+	a := join(t, url, "a", func(c *singleton.Config) { c.Mode = singleton.Lease })
+	old := a.term(t)
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := cfg.Database
+	cfg.Database = "postgres"
+	conn, err := pgx.ConnectConfig(within(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	allow := func(yes bool) {
+		t.Helper()
+		if _, err := conn.Exec(within(t), fmt.Sprintf(`ALTER DATABASE %s ALLOW_CONNECTIONS %t`, pgx.Identifier{name}.Sanitize(), yes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allow(false)
+	if _, err := conn.Exec(within(t), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1`, name); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-old.Context().Done():
+	case <-time.After(patience):
+		t.Fatal("the term goes on without a database")
+	}
+	allow(true)
+	a.term(t)
 }

@@ -27,5 +27,6 @@ WITH target AS (
 ), recorded AS (
     INSERT INTO singleton_event (name, epoch, kind, instance, detail)
     SELECT $1, $3, 'takeover', $5, $6 || ': ended the session of ' || instance || ' after ' || $7 FROM first
+    RETURNING id
 )
-SELECT pg_terminate_backend(pid) FROM target WHERE again OR EXISTS (SELECT FROM first)
+SELECT pg_terminate_backend(pid) FROM target WHERE again OR EXISTS (SELECT FROM recorded)
