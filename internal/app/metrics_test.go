@@ -166,26 +166,6 @@ func TestDashboard_IsValidAndItsPanelsHaveTheirOwnIDs(t *testing.T) {
 	}
 }
 
-// A scrape costs no query: what is in the database comes from a snapshot.
-func TestMetrics_ScrapesShareOneReadingOfTheDatabase(t *testing.T) {
-	t.Parallel()
-	w := apptest.New(t)
-	a := w.Start(quick, nil)
-	scrape(t, a)
-	pool := pgtest.Pool(t, w.Database)
-	const holds = `INSERT INTO inbox_messages (source, key, lane, body) VALUES ('nobody', 'x', '7', '')`
-	if _, err := pool.Exec(t.Context(), holds); err != nil {
-		t.Fatal(err)
-	}
-	seen := 0
-	for seen < 100 && strings.Contains(scrape(t, a), "kiosk_inbox_pending_messages 0") {
-		seen++
-	}
-	if seen == 0 {
-		t.Error("a scrape read the database although the snapshot was fresh")
-	}
-}
-
 // noise is a log that a test reads.
 type noise struct {
 	mu  sync.Mutex

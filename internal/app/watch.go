@@ -13,7 +13,7 @@ type Watch struct {
 	Alerts   admin.Pace    // when to say what is wrong
 	Outside  time.Duration // Telegram's view of the webhook and the provider's credits, default a minute
 	Audit    time.Duration // of the books, default ten minutes
-	Snapshot time.Duration // how old /health may be, default a second
+	Snapshot time.Duration // how old what alerts and metrics see may be, default five seconds
 }
 
 func (w Watch) complete() Watch {

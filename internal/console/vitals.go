@@ -17,7 +17,7 @@ import (
 // Vitals is what the database says about the work, read in one go. Health,
 // metrics and alerts all look at the same snapshot.
 type Vitals struct {
-	At           time.Time // of the reading; zero: never
+	At           time.Time // when the reading began; zero: never
 	Takeovers    singleton.Takeovers
 	TakeoversNow int // within the last hour
 	Migrations   Migrations
@@ -28,15 +28,16 @@ type Vitals struct {
 	Err          error // some part could not be read
 }
 
-// How old a snapshot may be. Dashboards and alerts look often and need trends;
-// a person who asks for /health has just done something and wants to see it.
+// How old a snapshot may be when somebody asks. Dashboards and alerts look often
+// and need trends. Who asks for /health has just done something and wants to see
+// it, so the reading must begin after the question; those who ask meanwhile share
+// the next one.
 const (
 	maxAge       = 5 * time.Second
-	maxHealthAge = time.Second
+	maxHealthAge = 0
 )
 
-// snapshot is the cached reading. Whoever needs a newer one reads it while the
-// others wait for the same.
+// snapshot is the newest reading. Only one is made at a time.
 type snapshot struct {
 	mu   sync.Mutex
 	last Vitals
@@ -50,9 +51,10 @@ func (c *Console) vitals(age time.Duration) Vitals {
 	if c.MaxAge > 0 {
 		age = min(age, c.MaxAge)
 	}
+	oldest := time.Now().Add(-age)
 	c.snapshot.mu.Lock()
 	defer c.snapshot.mu.Unlock()
-	if last := c.snapshot.last; !last.At.IsZero() && time.Since(last.At) < age {
+	if last := c.snapshot.last; last.At.After(oldest) {
 		return last
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience) // shared: no asker's hurry may end it
@@ -67,10 +69,10 @@ const recentEvents = 100
 // readVitals reads every part, on one connection, and goes on after a part that
 // cannot be read.
 func (c *Console) readVitals(ctx context.Context) Vitals {
-	v := Vitals{}
+	v := Vitals{At: time.Now()}
 	conn, err := c.Pool.Acquire(ctx)
 	if err != nil {
-		v.At, v.Err = time.Now(), err
+		v.Err = err
 		return v
 	}
 	defer conn.Release()
@@ -88,7 +90,7 @@ func (c *Console) readVitals(ctx context.Context) Vitals {
 	v.Outbox, errs[4] = outbox.ReadStats(ctx, conn)
 	v.Generations, errs[5] = generation.ReadStats(ctx, conn)
 	v.Holds, errs[6] = ledger.ReadStats(ctx, conn)
-	v.At, v.Err = time.Now(), errors.Join(errs[:]...)
+	v.Err = errors.Join(errs[:]...)
 	return v
 }
 
