@@ -47,6 +47,7 @@ type App struct {
 	metrics *metrics
 	getenv  Getenv
 	systemd systemd
+	settle  time.Duration
 
 	pool     *pgxpool.Pool
 	pooled   bool // the pool leads through a transaction pooler
@@ -80,6 +81,9 @@ type Options struct {
 
 	Watch Watch
 
+	// Settle is how long a term works before it sweeps; 0 means a minute.
+	Settle time.Duration
+
 	// Listener, if set, is served in place of the settings' address.
 	Listener net.Listener
 
@@ -90,7 +94,7 @@ type Options struct {
 // New opens the database, brings its schema up to date, builds all parts and
 // starts listening. It serves nothing until Run. Call Run or Close.
 func New(ctx context.Context, cfg Config, o Options) (*App, error) {
-	a := &App{cfg: cfg, version: o.Version, log: o.Log, limits: o.Limits, watch: o.Watch.complete(),
+	a := &App{cfg: cfg, version: o.Version, log: o.Log, limits: o.Limits, watch: o.Watch.complete(), settle: o.Settle,
 		metrics: newMetrics(o.Version), listener: o.Listener, serving: make(chan struct{})}
 	a.limits.FreeDaily = cfg.FreeDaily
 	a.getenv = o.Getenv

@@ -82,6 +82,8 @@ type Config struct {
 
 	LowCredits int `env:"LOW_CREDITS" envDefault:"1000" desc:"the operators are alarmed when fewer KIE credits are left (1000 are 5 US dollars); 0: never"`
 
+	Retention int `env:"RETENTION_DAYS" envDefault:"30" desc:"how long updates, messages, histories, prompts and inputs are kept; money is kept for ever"`
+
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error"`
 	LogFormat string `env:"LOG_FORMAT" desc:"json or text; text on a terminal when empty"`
 	Instance  string `env:"INSTANCE_NAME" desc:"this instance's name in health and history; host and random when empty"`
@@ -248,6 +250,9 @@ func (c Config) problems() []Problem {
 	if c.LowCredits < 0 {
 		add("LOW_CREDITS", "want 0 or more")
 	}
+	if c.Retention < 1 {
+		add("RETENTION_DAYS", "want at least 1")
+	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		add("LOG_LEVEL", "want debug, info, warn or error")
 	}
@@ -322,6 +327,8 @@ func minor(text string) (ledger.Amount, error) {
 func (c Config) heartbeat() time.Duration { return time.Duration(c.Heartbeat) * time.Second }
 func (c Config) stale() time.Duration     { return time.Duration(c.StaleHeartbeat) * time.Second }
 func (c Config) staleIdle() time.Duration { return time.Duration(c.StaleIdle) * time.Second }
+
+func (c Config) retention() time.Duration { return time.Duration(c.Retention) * 24 * time.Hour }
 
 func (c Config) shutdown() time.Duration { return time.Duration(c.Shutdown) * time.Second }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,9 +17,11 @@ import (
 	"kiosk/internal/fault"
 	"kiosk/internal/generation"
 	"kiosk/internal/inbox"
+	"kiosk/internal/ledger"
 	"kiosk/internal/outbox"
 	"kiosk/internal/provider"
 	"kiosk/internal/provider/kie"
+	"kiosk/internal/sweep"
 	"kiosk/internal/telegram"
 	"kiosk/singleton"
 )
@@ -30,6 +33,7 @@ type work struct {
 	outbox    *outbox.Worker
 	gens      *generation.Worker
 	alerts    *admin.Alerts
+	sweeper   *sweep.Runner
 }
 
 // warm prepares a term: the workers are made, and a first fenced transaction
@@ -53,6 +57,7 @@ func (a *App) work(ctx context.Context, _ *singleton.Term) error {
 	running.Go(func() { w.callbacks.Run(ctx) })
 	running.Go(func() { w.gens.Run(ctx) })
 	running.Go(func() { w.outbox.Run(ctx) })
+	running.Go(func() { w.sweeper.Run(ctx) })
 	if !a.pooled { // a pooler keeps no session to listen on; the poll finds what others stored
 		running.Go(func() { inbox.Listen(ctx, a.pool, a.wakeInbox, a.log) })
 	}
@@ -79,6 +84,12 @@ func (a *App) newWork(term *singleton.Term) (*work, error) {
 	if w.alerts, err = a.newAlerts(term, w.outbox.Wake); err != nil {
 		return nil, err
 	}
+	w.sweeper, err = sweep.New(sweep.Config{
+		Term: term, Pool: a.pool, Sweeps: a.sweeps(), Count: a.swept, Log: a.log, Settle: a.settle,
+	})
+	if err != nil {
+		return nil, err
+	}
 	handled := func() { w.gens.Wake(); w.outbox.Wake() }
 	w.updates, err = inbox.NewProcessor(sourceTelegram, a.pool, term,
 		inbox.Handler{Handle: a.bot.Handle, SetAside: a.bot.SetAside, Handled: handled}, a.log, a.metrics.inbox)
@@ -88,6 +99,16 @@ func (a *App) newWork(term *singleton.Term) (*work, error) {
 	w.callbacks, err = inbox.NewProcessor(sourceKie, a.pool, term, inbox.Handler{Handle: a.callback, Handled: handled}, a.log, a.metrics.inbox)
 	return w, err
 }
+
+// sweeps lists all that clears up. Each is declared by the room whose rows it is about.
+func (a *App) sweeps() []sweep.Sweep {
+	keep := a.cfg.retention()
+	return append(slices.Concat(inbox.Sweeps(keep), outbox.Sweeps(keep), a.gens.Sweeps(keep), bot.Sweeps(keep)),
+		inbox.Orphans(sourceKie, a.gens.LanesOver), ledger.Orphans(a.gens.HoldsOver))
+}
+
+// swept is told what each sweep found, also when it was nothing.
+func (a *App) swept(string, int) {}
 
 // callback hands a provider's callback to its generation. The lane is its id.
 func (a *App) callback(ctx context.Context, tx pgx.Tx, m inbox.Message) error {

@@ -190,7 +190,9 @@ type Result struct {
 	FileID   string // Telegram's, once sent; valid for ever
 }
 
-func holdKey(id ID) string { return "gen:" + id.String() }
+const holdPrefix = "gen:" // begins the keys of this room's holds
+
+func holdKey(id ID) string { return holdPrefix + id.String() }
 
 func scan(row pgx.Row) (Generation, error) {
 	var g Generation

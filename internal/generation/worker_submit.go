@@ -12,6 +12,9 @@ import (
 	"kiosk/internal/provider"
 )
 
+// submitSlack is how much longer than its call a submission may take to be recorded.
+const submitSlack = 15 * time.Second
+
 // submit sends a held generation to its provider (station 6): the intention is
 // committed, then the call is made, then its outcome is committed.
 func (w *Worker) submit(ctx context.Context, g Generation) error {
@@ -23,7 +26,7 @@ func (w *Worker) submit(ctx context.Context, g Generation) error {
 		return w.notPrepared(ctx, g, err)
 	}
 	err = w.locked(ctx, g.ID, func(tx pgx.Tx, g Generation) error {
-		return w.move(ctx, tx, g, Submit, change{due: w.Limits.SubmitTimeout + 15*time.Second})
+		return w.move(ctx, tx, g, Submit, change{due: w.Limits.SubmitTimeout + submitSlack})
 	})
 	if err != nil {
 		return err

@@ -20,8 +20,6 @@ import (
 	"kiosk/internal/pg/pgtest"
 	"kiosk/internal/simulator/kiesim"
 	"kiosk/internal/simulator/telegramsim"
-
-	"log/slog"
 )
 
 // Patience bounds every wait for an event. Reaching it fails the test.
@@ -44,6 +42,11 @@ type World struct {
 
 	Watch app.Watch // of the instances that are started from now on
 	Log   io.Writer // gets all that they log, too; nil: only the test's output
+
+	// Settle is how long an instance works before it sweeps; 0 means a minute.
+	Settle time.Duration
+
+	logged *record
 }
 
 // Takes is how long a simulated generation takes.
@@ -52,7 +55,7 @@ const Takes = 300 * time.Millisecond
 // New starts the simulators and makes a database. All of it ends with the test.
 func New(t testing.TB) *World {
 	t.Helper()
-	w := &World{T: t, Database: pgtest.URL(t)}
+	w := &World{T: t, Database: pgtest.URL(t), logged: newRecord()}
 	var err error
 	w.Telegram, err = telegramsim.New(telegramsim.Config{Token: Token, RetryBase: 50 * time.Millisecond})
 	if err != nil {
@@ -124,7 +127,7 @@ func (w *World) Launch(limits generation.Limits, change map[string]string) (a *a
 		w.T.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	a, err = app.New(ctx, cfg, app.Options{Version: "test", Log: w.log(), Limits: limits, Listener: listener, Watch: w.Watch, Getenv: getenv})
+	a, err = app.New(ctx, cfg, app.Options{Version: "test", Log: w.log(), Limits: limits, Listener: listener, Watch: w.Watch, Settle: w.Settle, Getenv: getenv})
 	if err != nil {
 		cancel()
 		w.T.Fatal(err)
@@ -139,14 +142,6 @@ func (w *World) Launch(limits generation.Limits, change map[string]string) (a *a
 	})
 	w.T.Cleanup(stop)
 	return a, stop
-}
-
-// log writes to the test's output, so that a failing test shows what happened.
-func (w *World) log() *slog.Logger {
-	if w.Log == nil {
-		return slog.New(slog.NewTextHandler(w.T.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
-	}
-	return slog.New(slog.NewTextHandler(io.MultiWriter(w.T.Output(), w.Log), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // Context ends with Patience.
