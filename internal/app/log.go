@@ -10,14 +10,20 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"kiosk/internal/trace"
 )
 
 // tokenShape matches a bot token wherever it stands. It is no credential itself.
 const tokenShape = `\d{6,}:[A-Za-z0-9_-]{30,}`
 
+// addressShape matches an address with a path: of a file, of a callback.
+const addressShape = `(https?://[^/\s"\\]+)/[^\s"\\]+`
+
 // NewLog returns the program's log. As a last line of defence it replaces every
-// secret of the settings, and everything that looks like a bot token, in all that
-// it writes.
+// secret of the settings, everything that looks like a bot token, and the paths of
+// addresses, which may let their reader in, in all that it writes. A line that is
+// logged with a context says of which trace it is.
 func NewLog(w io.Writer, c Config) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
@@ -26,9 +32,9 @@ func NewLog(w io.Writer, c Config) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	clean := newRedactor(w, c.secrets())
 	if c.LogFormat == "text" || c.LogFormat == "" && isTerminal(w) {
-		return slog.New(slog.NewTextHandler(clean, o))
+		return slog.New(trace.Handler(slog.NewTextHandler(clean, o)))
 	}
-	return slog.New(slog.NewJSONHandler(clean, o))
+	return slog.New(trace.Handler(slog.NewJSONHandler(clean, o)))
 }
 
 func isTerminal(w io.Writer) bool {
@@ -42,6 +48,7 @@ type redactor struct {
 	to      io.Writer
 	secrets *strings.Replacer
 	token   *regexp.Regexp
+	address *regexp.Regexp
 }
 
 func newRedactor(w io.Writer, secrets []string) redactor {
@@ -55,12 +62,13 @@ func newRedactor(w io.Writer, secrets []string) redactor {
 	for _, f := range forms {
 		pairs = append(pairs, f, "***")
 	}
-	return redactor{w, strings.NewReplacer(pairs...), regexp.MustCompile(tokenShape)}
+	return redactor{w, strings.NewReplacer(pairs...), regexp.MustCompile(tokenShape), regexp.MustCompile(addressShape)}
 }
 
 // Write passes p on without secrets.
 func (r redactor) Write(p []byte) (int, error) {
 	clean := r.token.ReplaceAllString(r.secrets.Replace(string(p)), "***")
+	clean = r.address.ReplaceAllString(clean, "$1/***")
 	if _, err := io.WriteString(r.to, clean); err != nil {
 		return 0, err
 	}

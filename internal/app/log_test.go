@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"kiosk/internal/app"
+	"kiosk/internal/trace"
 )
 
 // secretConfig has every secret set, and one that begins another.
@@ -157,5 +158,33 @@ func TestNewLog_FormatAndLevel(t *testing.T) {
 				t.Errorf("%d lines: %s", len(lines), out.String())
 			}
 		})
+	}
+}
+
+// An address may let its reader in: of a result, of a callback, of a file.
+func TestNewLog_CutsAddressesAfterTheirHost(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"json", "text"} {
+		var out bytes.Buffer
+		log := app.NewLog(&out, app.Config{LogFormat: format})
+		log.Warn("m", "error", &url.Error{Op: "Get", URL: "https://files.example.com/a/hidden.png?sig=hidden", Err: errors.New("EOF")},
+			"plain", "see http://127.0.0.1:8080/callback/kie/hidden now", "host", "https://example.com")
+		text := out.String()
+		if strings.Contains(text, "hidden") || !strings.Contains(text, "https://files.example.com/***") || !strings.Contains(text, "EOF") ||
+			!strings.Contains(text, "http://127.0.0.1:8080/*** now") || strings.Contains(text, "https://example.com/***") {
+			t.Errorf("%s: %s", format, text)
+		}
+	}
+}
+
+func TestNewLog_SaysOfWhichTraceALineIs(t *testing.T) {
+	t.Parallel()
+	id := trace.New()
+	for _, format := range []string{"json", "text"} {
+		var out bytes.Buffer
+		app.NewLog(&out, app.Config{LogFormat: format}).InfoContext(trace.Into(t.Context(), id), "m")
+		if !strings.Contains(out.String(), trace.Text(id)) {
+			t.Errorf("%s: %s", format, out.String())
+		}
 	}
 }

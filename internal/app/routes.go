@@ -14,6 +14,7 @@ import (
 	"kiosk/internal/inbox"
 	"kiosk/internal/provider/kie"
 	"kiosk/internal/telegram"
+	"kiosk/internal/trace"
 )
 
 // The sources of the inbox.
@@ -27,18 +28,33 @@ const telegramPath = "/webhook/telegram"
 func (a *App) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	a.console.Routes(mux)
-	mux.Handle("POST "+telegramPath, a.receiver.Handler(inbox.Endpoint{
+	mux.Handle("POST "+telegramPath, followed(newTrace, a.receiver.Handler(inbox.Endpoint{
 		Source: sourceTelegram, MaxBody: 2 << 20,
 		Authorize: a.fromTelegram,
 		Open:      func(_ *http.Request, body []byte) inbox.Envelope { return openUpdate(body) },
-	}))
-	mux.Handle("POST /callback/kie/{generation}/{token}", a.receiver.Handler(inbox.Endpoint{
+	})))
+	mux.Handle("POST /callback/kie/{generation}/{token}", followed(traceOfOrder, a.receiver.Handler(inbox.Endpoint{
 		Source: sourceKie, MaxBody: 1 << 20,
 		Authorize: a.fromKie,
 		Verify:    a.signedByKie,
 		Open:      openCallback,
-	}))
+	})))
 	return mux
+}
+
+// followed gives a request the trace that all that comes of it will have.
+func followed(id func(*http.Request) trace.ID, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(trace.Into(r.Context(), id(r))))
+	})
+}
+
+func newTrace(*http.Request) trace.ID { return trace.New() }
+
+// traceOfOrder is the generation's id, which its callback's address names.
+func traceOfOrder(r *http.Request) trace.ID {
+	id, _ := uuid.Parse(r.PathValue("generation")) // what is none will not be let in
+	return id
 }
 
 func (a *App) fromTelegram(r *http.Request) bool {

@@ -23,6 +23,7 @@ import (
 	"kiosk/internal/provider/kie"
 	"kiosk/internal/sweep"
 	"kiosk/internal/telegram"
+	"kiosk/internal/trace"
 	"kiosk/singleton"
 )
 
@@ -116,6 +117,8 @@ func (a *App) callback(ctx context.Context, tx pgx.Tx, m inbox.Message) error {
 	if err != nil {
 		return fmt.Errorf("read the generation of a callback: %w", err)
 	}
+	ctx = trace.Into(ctx, id)
+	a.log.InfoContext(ctx, "callback received", "generation_id", id)
 	return a.gens.Callback(ctx, tx, id, kie.CallbackTaskID(m.Body))
 }
 
@@ -162,7 +165,7 @@ func (a *App) receiveUpdates(ctx context.Context) {
 	a.nowServing(ctx)
 	p := inbox.Poller{Fetch: a.fetchUpdates, Receiver: a.receiver, Log: a.log}
 	if err := p.Run(ctx); err != nil {
-		a.log.Error("polling stopped", "error", err.Error())
+		a.log.ErrorContext(ctx, "polling stopped", "error", err.Error())
 	}
 }
 
@@ -197,7 +200,7 @@ func (a *App) fetchUpdates(ctx context.Context, offset int64) ([]inbox.Envelope,
 			offset = id.ID + 1
 		}
 		e := openUpdate(u)
-		e.Source, e.Body = sourceTelegram, u
+		e.Source, e.Body, e.Trace = sourceTelegram, u, trace.New()
 		list = append(list, e)
 	}
 	return list, offset, nil
@@ -217,7 +220,7 @@ func (a *App) until(ctx context.Context, trouble string, call func(context.Conte
 			return
 		}
 		pause = max(pause, telegram.RetryAfter(err))
-		a.log.Warn(trouble, "error", err.Error(), "next_try", pause.String())
+		a.log.WarnContext(ctx, trouble, "error", err.Error(), "next_try", pause.String())
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):

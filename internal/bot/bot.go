@@ -329,14 +329,14 @@ func (b *Bot) order(ctx context.Context, t *turn) ([]effect, error) {
 		Model: t.s.Model, Values: t.s.Values, MaxPrice: ledger.Amount(t.s.Shown),
 	})
 	if err != nil {
-		return b.refused(t, m, err)
+		return b.refused(ctx, t, m, err)
 	}
 	next, effects := b.screens.placed(t.v, t.s, m)
 	t.s = next
 	return effects, nil
 }
 
-func (b *Bot) refused(t *turn, m *catalog.Model, err error) ([]effect, error) {
+func (b *Bot) refused(ctx context.Context, t *turn, m *catalog.Model, err error) ([]effect, error) {
 	var short *ledger.InsufficientError
 	var busy *generation.BusyError
 	var input *catalog.InputError
@@ -352,7 +352,7 @@ func (b *Bot) refused(t *turn, m *catalog.Model, err error) ([]effect, error) {
 	case errors.As(err, &input):
 		return []effect{answer{}, show{screen: b.screens.problem(t.v, m, err), fresh: true}}, nil
 	case errors.Is(err, catalog.ErrNoTier), errors.Is(err, catalog.ErrUnprofitable):
-		b.Log.Error("model not for sale", "model", m.ID, "error", err.Error())
+		b.Log.ErrorContext(ctx, "model not for sale", "model", m.ID, "error", err.Error())
 		return []effect{answer{text: t.v.t.NotForSaleNow, alert: true}}, nil
 	}
 	return nil, err

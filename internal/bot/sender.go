@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/PaulSonOfLars/gotgbot/v2"
 	"github.com/jackc/pgx/v5"
@@ -27,16 +29,17 @@ type Sender struct {
 	catalog     *catalog.Catalog
 	generations *generation.Service
 	ledger      *ledger.Ledger
+	log         *slog.Logger
 }
 
 var _ outbox.Sender = (*Sender)(nil)
 
 // NewSender returns the sender over a Bot API client.
 func NewSender(api *gotgbot.Bot, d Deps) (*Sender, error) {
-	if api == nil || d.Generations == nil || d.Catalog == nil || d.Ledger == nil {
-		return nil, errors.New("bot: a sender needs a client, generations, catalog and ledger")
+	if api == nil || d.Generations == nil || d.Catalog == nil || d.Ledger == nil || d.Log == nil {
+		return nil, errors.New("bot: a sender needs a client, generations, catalog, ledger and log")
 	}
-	return &Sender{api: api, pool: d.Generations.Pool, catalog: d.Catalog, generations: d.Generations, ledger: d.Ledger}, nil
+	return &Sender{api: api, pool: d.Generations.Pool, catalog: d.Catalog, generations: d.Generations, ledger: d.Ledger, log: d.Log}, nil
 }
 
 // Repeatable reports the kinds whose second sending does no harm.
@@ -163,13 +166,23 @@ func (s *Sender) ofGeneration(ctx context.Context, m outbox.Message) (outbox.Rec
 	case generation.KindAction:
 		return nil, s.action(ctx, r)
 	case generation.KindFailed:
-		return nil, s.message(ctx, g.ChatID, r.apology())
+		return nil, s.delivered(ctx, g, "failure told", s.message(ctx, g.ChatID, r.apology()))
 	case kindSorry:
-		return nil, s.message(ctx, g.ChatID, r.repeated())
+		return nil, s.delivered(ctx, g, "failure told again", s.message(ctx, g.ChatID, r.repeated()))
 	case kindUnsure:
 		return nil, s.message(ctx, g.ChatID, r.unsure())
 	}
-	return s.result(ctx, r)
+	receipt, err := s.result(ctx, r)
+	return receipt, s.delivered(ctx, g, "result delivered", err)
+}
+
+// delivered logs the last milestone of an order.
+func (s *Sender) delivered(ctx context.Context, g generation.Generation, message string, err error) error {
+	if err == nil {
+		s.log.InfoContext(ctx, message, "generation_id", g.ID, "user_id", int64(g.UserID), "model", g.Model, "state", g.State,
+			"duration", time.Since(g.Created).Round(time.Millisecond).String())
+	}
+	return err
 }
 
 // unread reports that nothing was sent because our own row could not be read.

@@ -12,6 +12,7 @@ import (
 	"kiosk/internal/fault"
 	"kiosk/internal/ledger"
 	"kiosk/internal/pg"
+	"kiosk/internal/trace"
 )
 
 // Order is what a person confirms.
@@ -75,7 +76,7 @@ func (s *Service) FreeLeft(ctx context.Context, db pg.DB, user ledger.UserID) (i
 
 // Request takes an order: validate, quote, hold, store, all in the caller's
 // transaction, which must hold the user's lane. It is idempotent by the order's
-// key. Refusals that people cause leave the transaction usable:
+// key. The trace of ctx gives the generation its id, so an update can make one order. Refusals that people cause leave the transaction usable:
 // *catalog.InputError, *ledger.InsufficientError, and conflicts.
 func (s *Service) Request(ctx context.Context, tx pgx.Tx, o Order) (ID, error) {
 	var existing ID
@@ -96,9 +97,9 @@ func (s *Service) Request(ctx context.Context, tx pgx.Tx, o Order) (ID, error) {
 	if q.Price > o.MaxPrice {
 		return uuid.Nil, ErrPriceChanged
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return uuid.Nil, fmt.Errorf("make an id: %w", err)
+	id := trace.Of(ctx) // the order is what its update leads to
+	if id == uuid.Nil {
+		id = trace.New()
 	}
 	expires := s.Limits.HeldFor + s.Limits.UnknownFor + s.Limits.RunningFor + time.Hour
 	if err := s.Ledger.Hold(ctx, tx, holdKey(id), o.UserID, q.Price, expires); err != nil {

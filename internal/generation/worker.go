@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"kiosk/internal/lane"
 	"kiosk/internal/provider"
+	"kiosk/internal/trace"
 	"kiosk/singleton"
 )
 
@@ -59,6 +61,8 @@ func (w *Worker) work(ctx context.Context, id ID) (more bool, err error) {
 
 // step does what a generation's state calls for.
 func (w *Worker) step(ctx context.Context, id ID) (more bool, err error) {
+	ctx = trace.Into(ctx, id)
+	defer func() { err = trace.Mark(ctx, err) }()
 	g, err := Get(ctx, w.Pool, id)
 	if err != nil {
 		return false, err
@@ -130,6 +134,7 @@ func (w *Worker) postpone(ctx context.Context, id ID, d time.Duration) error {
 
 // fail ends a generation: the hold is released and the person told, in the same
 // transaction.
+// The provider's own words go into the history only: they may quote the person's.
 func (w *Worker) fail(ctx context.Context, id ID, event Event, cause provider.Cause, detail string) error {
 	var was Generation
 	err := w.locked(ctx, id, func(tx pgx.Tx, g Generation) error {
@@ -147,7 +152,7 @@ func (w *Worker) fail(ctx context.Context, id ID, event Event, cause provider.Ca
 	})
 	if err == nil && was.ID == id {
 		w.Metrics.ended(was, Failed, string(cause))
-		w.Log.Info("generation failed", "generation_id", id, "cause", cause, "detail", detail)
+		w.milestone(ctx, "generation failed", was, Failed, "cause", cause, "event", event)
 	}
 	return err
 }
@@ -179,7 +184,19 @@ func (w *Worker) finish(ctx context.Context, id ID, task provider.Task) error {
 	})
 	if err == nil && was.ID == id {
 		w.Metrics.ended(was, Succeeded, "")
-		w.Log.Info("generation succeeded", "generation_id", id, "results", len(task.Results))
+		w.milestone(ctx, "generation succeeded", was, Succeeded, "results", len(task.Results))
 	}
 	return err
+}
+
+// milestone logs that a generation has come to a state, and how long after its
+// order. A generation that was over before is no news.
+func (w *Worker) milestone(ctx context.Context, message string, g Generation, now State, more ...any) {
+	if g.ID == uuid.Nil {
+		return
+	}
+	w.Log.InfoContext(ctx, message, append([]any{
+		"generation_id", g.ID, "user_id", int64(g.UserID), "model", g.Model, "state", now,
+		"duration", seconds(g.age).Round(time.Millisecond).String(),
+	}, more...)...)
 }

@@ -52,7 +52,7 @@ func (w *Worker) wait(ctx context.Context, g Generation, s provider.State) error
 // notFetched goes on looking: a read has no effect, and a task is not visible
 // for some time after its creation.
 func (w *Worker) notFetched(ctx context.Context, g Generation, e *provider.Error) error {
-	w.Log.Warn("task not read", "generation_id", g.ID, "cause", e.Cause, "code", e.Code, "error", e.Message)
+	w.Log.WarnContext(ctx, "task not read", "generation_id", g.ID, "cause", e.Cause, "code", e.Code, "error", e.OurWords())
 	if seconds(g.submitAge) > w.Limits.RunningFor {
 		return w.fail(ctx, g.ID, Expired, provider.NoAnswer, "the provider did not say in time what became of it")
 	}

@@ -32,6 +32,7 @@ func (w *Worker) submit(ctx context.Context, g Generation) error {
 		return err
 	}
 	w.Metrics.submitted(g)
+	w.milestone(ctx, "generation submitting", g, Submitting, "attempt", g.attempts+1)
 	if err := w.term.Check(); err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (w *Worker) upload(ctx context.Context, m *catalog.Model, reference string)
 // was submitted. What will never work fails.
 func (w *Worker) notPrepared(ctx context.Context, g Generation, err error) error {
 	e := provider.AsError(err)
-	w.Log.Warn("order not prepared", "generation_id", g.ID, "cause", e.Cause, "code", e.Code, "error", e.Message)
+	w.Log.WarnContext(ctx, "order not prepared", "generation_id", g.ID, "cause", e.Cause, "code", e.Code, "error", e.OurWords())
 	if e.Outcome == provider.Unknown || e.After > 0 {
 		return w.postpone(ctx, g.ID, max(e.After, 5*time.Second))
 	}
@@ -96,9 +97,9 @@ func (w *Worker) notPrepared(ctx context.Context, g Generation, err error) error
 }
 
 func (w *Worker) accepted(ctx context.Context, id ID, taskID string) error {
-	var took float64
+	var taken Generation
 	err := w.locked(ctx, id, func(tx pgx.Tx, g Generation) error {
-		took = g.submitAge
+		taken = g
 		if err := w.move(ctx, tx, g, Accepted, change{taskID: taskID, due: w.Limits.FirstPoll}); err != nil {
 			return err
 		}
@@ -108,13 +109,14 @@ func (w *Worker) accepted(ctx context.Context, id ID, taskID string) error {
 		return tell(ctx, tx, g, StageSubmitted)
 	})
 	if err == nil {
-		w.Metrics.took(phaseSubmitting, took)
+		w.Metrics.took(phaseSubmitting, taken.submitAge)
+		w.milestone(ctx, "generation accepted", taken, Running, "task_id", taskID)
 	}
 	return err
 }
 
 func (w *Worker) notAccepted(ctx context.Context, g Generation, e *provider.Error) error {
-	w.Log.Warn("submission not accepted", "generation_id", g.ID, "cause", e.Cause, "code", e.Code, "error", e.Message)
+	w.Log.WarnContext(ctx, "submission not accepted", "generation_id", g.ID, "cause", e.Cause, "code", e.Code, "error", e.OurWords())
 	if e.Outcome == provider.Unknown {
 		return w.lost(ctx, g, string(e.Cause)+": "+e.Message)
 	}
@@ -134,6 +136,7 @@ func backoff(attempts int) time.Duration {
 // lost says that nobody knows whether a submission was accepted. It is never
 // repeated: the callback, which carries our id, resolves it, or time does.
 func (w *Worker) lost(ctx context.Context, g Generation, detail string) error {
+	w.Log.WarnContext(ctx, "submission's answer lost", "generation_id", g.ID, "user_id", int64(g.UserID), "model", g.Model, "state", Unknown)
 	err := w.locked(ctx, g.ID, func(tx pgx.Tx, g Generation) error {
 		wait := w.Limits.UnknownFor
 		if g.taskHint != "" {
@@ -157,11 +160,16 @@ func (w *Worker) resolve(ctx context.Context, g Generation) error {
 		}
 		_, err = w.Providers[m.Provider].Fetch(ctx, g.taskHint)
 		if err == nil {
-			return w.locked(ctx, g.ID, func(tx pgx.Tx, g Generation) error {
+			err := w.locked(ctx, g.ID, func(tx pgx.Tx, g Generation) error {
 				return w.move(ctx, tx, g, Adopted, change{taskID: g.taskHint, detail: "named by its callback"})
 			})
+			if err == nil {
+				w.milestone(ctx, "generation adopted", g, Running, "task_id", g.taskHint)
+			}
+			return err
 		}
-		w.Log.Warn("callback's task not confirmed", "generation_id", g.ID, "error", err.Error())
+		e := provider.AsError(err)
+		w.Log.WarnContext(ctx, "callback's task not confirmed", "generation_id", g.ID, "cause", e.Cause, "code", e.Code, "error", e.OurWords())
 	}
 	left := w.Limits.UnknownFor - seconds(g.submitAge)
 	if left <= 0 {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+
+	"kiosk/internal/trace"
 )
 
 // Endpoint is one webhook. Its fields are the wiring's.
@@ -50,7 +52,7 @@ func NewHandler(e Endpoint, store func(context.Context, Envelope) error, m *Metr
 			return
 		}
 		envelope := e.Open(req, body)
-		envelope.Source, envelope.Body = e.Source, body
+		envelope.Source, envelope.Body, envelope.Trace = e.Source, body, trace.Of(req.Context())
 		if err := store(req.Context(), envelope); err != nil {
 			w.Header().Set("Retry-After", "1")
 			http.Error(w, "busy, please repeat", http.StatusServiceUnavailable)

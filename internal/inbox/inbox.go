@@ -18,6 +18,8 @@ import (
 	_ "embed"
 	"errors"
 	"time"
+
+	"kiosk/internal/trace"
 )
 
 //go:embed sql/store.sql
@@ -50,6 +52,7 @@ type Envelope struct {
 	Queue    string // the sender's queue; arrival order counts within it
 	Position int64  // the sender's number, which orders the queues of a lane
 	Body     []byte
+	Trace    trace.ID // of what comes of it; Store makes one when it is zero
 
 	// Undecodable keeps the message for people and hands it to nobody.
 	Undecodable bool
@@ -62,7 +65,8 @@ type Message struct {
 	Key      string
 	Lane     string
 	Body     []byte
-	Attempts int // failed ones before this
+	Attempts int      // failed ones before this
+	Trace    trace.ID // zero for rows from before there were any
 
 	waited time.Duration // since it was stored
 }

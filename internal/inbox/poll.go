@@ -52,7 +52,7 @@ func (p *Poller) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		p.note(&t, err)
+		p.note(ctx, &t, err)
 		switch wait, advised := fault.RetryAfter(err); {
 		case advised:
 			pause(ctx, max(wait, errorPause))
@@ -89,15 +89,15 @@ func (p *Poller) count(ctx context.Context, err error) {
 	}
 }
 
-func (p *Poller) note(t *trouble, err error) {
+func (p *Poller) note(ctx context.Context, t *trouble, err error) {
 	switch {
 	case err != nil:
 		if err.Error() != t.text {
-			p.Log.Warn("polling fails", "error", err.Error())
+			p.Log.WarnContext(ctx, "polling fails", "error", err.Error())
 		}
 		t.text, t.last = err.Error(), time.Now()
 	case t.text != "" && time.Since(t.last) > calm:
-		p.Log.Info("polling works again")
+		p.Log.InfoContext(ctx, "polling works again")
 		t.text = ""
 	}
 }

@@ -12,13 +12,15 @@ import (
 
 	"kiosk/internal/lane"
 	"kiosk/internal/pg"
+	"kiosk/internal/trace"
 	"kiosk/singleton"
 )
 
 // Handler understands the messages of one source.
 type Handler struct {
 	// Handle applies a message within tx and calls nobody outside the database.
-	// An error rolls everything back, and the message is tried again later.
+	// An error rolls everything back, and the message is tried again later. The
+	// context carries the message's trace.
 	Handle func(ctx context.Context, tx pgx.Tx, m Message) error
 
 	// SetAside, which may be nil, runs in the transaction that gives a message
@@ -88,7 +90,7 @@ func (p *Processor) next(ctx context.Context, laneName string) (more bool, err e
 		m = Message{Source: p.source, Lane: laneName}
 		var due bool
 		var waited float64
-		err := tx.QueryRow(ctx, sqlNext, p.source, laneName).Scan(&m.ID, &m.Key, &m.Body, &m.Attempts, &due, &waited)
+		err := tx.QueryRow(ctx, sqlNext, p.source, laneName).Scan(&m.ID, &m.Key, &m.Body, &m.Attempts, &m.Trace, &due, &waited)
 		if pg.IsNoRows(err) || err == nil && !due {
 			more, m.ID = false, 0
 			return nil
@@ -97,12 +99,13 @@ func (p *Processor) next(ctx context.Context, laneName string) (more bool, err e
 			return fmt.Errorf("read the next message: %w", err)
 		}
 		more, m.waited = true, time.Duration(waited*float64(time.Second))
-		if err := protect(ctx, tx, m, p.handler.Handle); err != nil {
+		if err := protect(trace.Into(ctx, m.Trace), tx, m, p.handler.Handle); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, sqlDone, m.ID)
 		return err
 	})
+	ctx = trace.Into(ctx, m.Trace)
 	outcome := handledDone
 	if err != nil {
 		outcome = handledInterrupted
@@ -114,10 +117,14 @@ func (p *Processor) next(ctx context.Context, laneName string) (more bool, err e
 	if m.ID != 0 {
 		p.metrics.attempted(m, start, outcome)
 	}
+	if outcome == handledDone && m.ID != 0 {
+		p.log.DebugContext(ctx, "message handled", "source", m.Source, "key", m.Key, "lane", m.Lane,
+			"duration", (m.waited + time.Since(start)).Round(time.Millisecond).String())
+	}
 	if err == nil {
 		p.handler.Handled()
 	}
-	return more, err
+	return more, trace.Mark(ctx, err)
 }
 
 // protect turns a panic of the handler into an error, for it says something about
@@ -144,7 +151,7 @@ func passing(ctx context.Context, err error) bool {
 // failed records a failed attempt, or sets the message aside after the last. It
 // returns the outcome to count.
 func (p *Processor) failed(ctx context.Context, m Message, cause error) (outcome string, err error) {
-	p.log.Error("message failed", "source", m.Source, "message_id", m.ID, "key", m.Key,
+	p.log.ErrorContext(ctx, "message failed", "source", m.Source, "message_id", m.ID, "key", m.Key, "lane", m.Lane,
 		"attempt", m.Attempts+1, "error", cause.Error())
 	outcome = handledFailed
 	err = p.term.InTx(ctx, p.pool, func(tx pgx.Tx) error {
@@ -189,7 +196,7 @@ func ReadStats(ctx context.Context, db pg.DB) (Stats, error) {
 func Listen(ctx context.Context, pool *pgxpool.Pool, wake func(), log *slog.Logger) {
 	for ctx.Err() == nil {
 		if err := listen(ctx, pool, wake); err != nil && ctx.Err() == nil {
-			log.Warn("not told of stored messages, polling instead", "error", err.Error())
+			log.WarnContext(ctx, "not told of stored messages, polling instead", "error", err.Error())
 			select {
 			case <-ctx.Done():
 			case <-time.After(5 * time.Second):

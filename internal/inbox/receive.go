@@ -8,7 +8,10 @@ import (
 	"math"
 	"time"
 
+	"github.com/google/uuid"
+
 	"kiosk/internal/pg"
+	"kiosk/internal/trace"
 )
 
 // Receiver stores messages. Callers that store at the same time share commits.
@@ -71,6 +74,9 @@ func (r *Receiver) Store(ctx context.Context, e Envelope) error {
 func (r *Receiver) store(ctx context.Context, e Envelope) error {
 	patience := time.NewTimer(storeTimeout) // a context of its own for each message costs more
 	defer patience.Stop()
+	if e.Trace == uuid.Nil {
+		e.Trace = trace.New()
+	}
 	p := &pending{envelope: e, done: make(chan error, 1)}
 	select {
 	case r.queue <- p:
@@ -131,7 +137,7 @@ func (r *Receiver) commit(ctx context.Context, batch []*pending) {
 		return
 	}
 	if err != nil {
-		r.log.Error("messages not stored", "count", len(batch), "error", err.Error())
+		r.log.ErrorContext(ctx, "messages not stored", "count", len(batch), "error", err.Error())
 		err = fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	for _, p := range batch {
@@ -145,15 +151,15 @@ func (r *Receiver) commit(ctx context.Context, batch []*pending) {
 func (r *Receiver) insert(ctx context.Context, batch []*pending) error {
 	n := len(batch)
 	sources, keys, lanes, queues := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	positions, bodies, undecodable := make([]int64, n), make([][]byte, n), make([]bool, n)
+	positions, bodies, undecodable, traces := make([]int64, n), make([][]byte, n), make([]bool, n), make([]trace.ID, n)
 	for i, p := range batch {
 		e := p.envelope
 		sources[i], keys[i], lanes[i], queues[i] = e.Source, e.Key, e.Lane, e.Queue
-		positions[i], bodies[i], undecodable[i] = e.Position, e.Body, e.Undecodable
+		positions[i], bodies[i], undecodable[i], traces[i] = e.Position, e.Body, e.Undecodable, e.Trace
 	}
 	enough := r.enough()
 	start := time.Now()
-	_, err := r.db.Exec(ctx, sqlStore, sources, keys, lanes, queues, positions, bodies, undecodable, enough)
+	_, err := r.db.Exec(ctx, sqlStore, sources, keys, lanes, queues, positions, bodies, undecodable, enough, traces)
 	r.metrics.committed(n, start, err)
 	switch {
 	case err != nil:

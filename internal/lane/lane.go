@@ -11,7 +11,7 @@
 // A key with much work makes room: once it has worked for a while and no worker is
 // free, it stands back until those who wait have begun.
 //
-// The package stores nothing and imports nothing of ours.
+// The package stores nothing. Errors that are marked with a trace are logged with it.
 package lane
 
 import (
@@ -22,6 +22,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"kiosk/internal/trace"
 )
 
 // Config describes one kind of work. All fields but Log and
@@ -135,7 +137,7 @@ func (r *Runner[K]) scan(ctx, hard context.Context, slots chan struct{}, workers
 		if err != nil {
 			if ctx.Err() == nil {
 				r.scanned("failed")
-				r.cfg.Log.Warn("due work not read", "lane", r.cfg.Name, "error", err.Error())
+				r.cfg.Log.WarnContext(ctx, "due work not read", "lane", r.cfg.Name, "error", err.Error())
 			}
 			return 0
 		}
@@ -195,7 +197,7 @@ func (r *Runner[K]) drain(ctx, hard context.Context, k K, slots <-chan struct{})
 		}
 	}
 	if err != nil && hard.Err() == nil {
-		r.cfg.Log.Warn("work failed", "lane", r.cfg.Name, "key", k, "error", err.Error())
+		r.cfg.Log.WarnContext(trace.Blame(hard, err), "work failed", "lane", r.cfg.Name, "key", k, "error", err.Error())
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

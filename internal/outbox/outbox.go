@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"kiosk/internal/pg"
+	"kiosk/internal/trace"
 )
 
 //go:embed sql/add.sql
@@ -61,13 +62,13 @@ type Draft struct {
 }
 
 // Add puts a message into the outbox within the caller's transaction. It goes
-// out after the commit. Adding the same key again changes nothing.
+// out after the commit, under the trace of ctx. Adding the same key again changes nothing.
 func Add(ctx context.Context, tx pgx.Tx, d Draft) error {
 	args, err := json.Marshal(d.Args)
 	if err != nil {
 		return fmt.Errorf("encode a message of kind %s: %w", d.Kind, err)
 	}
-	tag, err := tx.Exec(ctx, sqlAdd, d.Key, d.ChatID, d.Kind, args, d.Urgent, d.Gather.Milliseconds(), d.Gather > 0)
+	tag, err := tx.Exec(ctx, sqlAdd, d.Key, d.ChatID, d.Kind, args, d.Urgent, d.Gather.Milliseconds(), d.Gather > 0, trace.Of(ctx))
 	if err != nil {
 		return fmt.Errorf("add a message of kind %s: %w", d.Kind, err)
 	}
@@ -87,6 +88,7 @@ type Message struct {
 	Args     json.RawMessage
 	Attempts int // this one included
 	Urgent   bool
+	Trace    trace.ID // of what it comes of; zero: none
 
 	waited time.Duration // since it was added
 }

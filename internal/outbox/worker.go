@@ -14,6 +14,7 @@ import (
 	"kiosk/internal/lane"
 	"kiosk/internal/pg"
 	"kiosk/internal/telegram"
+	"kiosk/internal/trace"
 	"kiosk/singleton"
 )
 
@@ -90,8 +91,9 @@ func (w *Worker) next(ctx context.Context, c Chat) (more bool, err error) {
 		return false, nil //nolint:nilerr // the term ends; the rows stay
 	}
 	m, more, err := w.claim(ctx, c)
+	ctx = trace.Into(ctx, m.Trace)
 	if err != nil || m.ID == 0 {
-		return more, err
+		return more, trace.Mark(ctx, err)
 	}
 	if err := w.term.Check(); err != nil {
 		return false, err
@@ -103,7 +105,7 @@ func (w *Worker) next(ctx context.Context, c Chat) (more bool, err error) {
 	if err == nil {
 		w.metrics.attempted(m, end, took)
 	}
-	return more, err
+	return more, trace.Mark(ctx, err)
 }
 
 // send turns a panic of the Sender into an error, for it says something about
@@ -128,7 +130,7 @@ func (w *Worker) claim(ctx context.Context, c Chat) (m Message, more bool, err e
 		var state string
 		var claimed int64
 		var waited float64
-		err := tx.QueryRow(ctx, sqlNext, c.ID, c.Urgent).Scan(&m.ID, &m.Key, &m.Kind, &m.Args, &state, &m.Attempts, &claimed, &waited, &more)
+		err := tx.QueryRow(ctx, sqlNext, c.ID, c.Urgent).Scan(&m.ID, &m.Key, &m.Kind, &m.Args, &state, &m.Attempts, &claimed, &m.Trace, &waited, &more)
 		if pg.IsNoRows(err) {
 			return nil
 		}
@@ -137,7 +139,7 @@ func (w *Worker) claim(ctx context.Context, c Chat) (m Message, more bool, err e
 		}
 		m.waited = time.Duration(waited * float64(time.Second))
 		if state == "sending" && !w.sender.Repeatable(m.Kind) {
-			err := w.end(ctx, tx, m, claimed, Unknown, nil, errors.New("the sender ended before it knew the outcome"))
+			err := w.end(trace.Into(ctx, m.Trace), tx, m, claimed, Unknown, nil, errors.New("the sender ended before it knew the outcome"))
 			abandoned = m.ID
 			m.ID = 0
 			return err
@@ -160,21 +162,32 @@ const (
 // record writes down what became of an attempt, and returns how the message
 // ended, "" when it is tried again.
 func (w *Worker) record(ctx context.Context, m Message, receipt Receipt, cause error) (end State, err error) {
+	end, wait := w.judge(m, cause)
 	err = w.term.InTx(ctx, w.pool, func(tx pgx.Tx) error {
-		var wait time.Duration
-		if end, wait = w.judge(m, cause); end != "" {
+		if end != "" {
 			return w.end(ctx, tx, m, w.term.Epoch(), end, receipt, cause)
 		}
 		_, err := tx.Exec(ctx, sqlPostpone, m.ID, pg.Storable(cause), wait.Milliseconds(), w.term.Epoch())
 		return err
 	})
-	if cause != nil {
-		w.log.Warn("message not sent", "outbox_id", m.ID, "kind", m.Kind, "attempt", m.Attempts, "error", cause.Error())
-	}
+	w.say(ctx, m, end, wait, cause)
 	if err != nil {
 		return end, fmt.Errorf("record message %d: %w", m.ID, err)
 	}
 	return end, nil
+}
+
+// say logs what became of an attempt. A message that is tried again is no trouble yet.
+func (w *Worker) say(ctx context.Context, m Message, end State, wait time.Duration, cause error) {
+	args := []any{"outbox_id", m.ID, "kind", m.Kind, "chat_id", m.ChatID, "attempt", m.Attempts}
+	switch {
+	case cause == nil:
+		w.log.DebugContext(ctx, "message sent", args...)
+	case end == "":
+		w.log.WarnContext(ctx, "message not sent", append(args, "next_try", wait.String(), "error", cause.Error())...)
+	default:
+		w.log.WarnContext(ctx, "message not sent", append(args, "outcome", end, "error", cause.Error())...)
+	}
 }
 
 // judge returns how a message ended, or how long to wait before the next attempt.

@@ -85,7 +85,7 @@ func (d *Downloader) Open(ctx context.Context, address string) (*File, error) {
 	req.Header.Set("User-Agent", "kiosk/1") // some file hosts refuse requests without one
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("download: %w", err)
+		return nil, fmt.Errorf("download: %w", withoutAddress(err))
 	}
 	if resp.StatusCode != http.StatusOK {
 		resp.Body.Close()
@@ -99,6 +99,14 @@ func (d *Downloader) Open(ctx context.Context, address string) (*File, error) {
 		Body: http.MaxBytesReader(nil, resp.Body, MaxFile),
 		Name: path.Base(u.Path), Size: resp.ContentLength,
 	}, nil
+}
+
+// withoutAddress drops the URL, which whoever reads it could download.
+func withoutAddress(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
 }
 
 const maxRedirects = 3

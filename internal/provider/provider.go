@@ -56,7 +56,7 @@ type Task struct {
 	Results  []string // URLs, when succeeded
 	Text     string   // a result that is no file, when succeeded
 	Cause    Cause    // when failed
-	Message  string   // the provider's words about the failure, for logs
+	Message  string   // the provider's words about the failure; no log may hold them
 }
 
 // Cause is why a submission or a run failed, as far as it matters to what is
@@ -99,6 +99,15 @@ type Error struct {
 // Error names cause, code and the provider's words.
 func (e *Error) Error() string {
 	return fmt.Sprintf("provider: %s (%d): %s", e.Cause, e.Code, e.Message)
+}
+
+// OurWords returns the message if it is not the provider's, else nothing: a
+// provider may quote what a person wrote, which no log may hold.
+func (e *Error) OurWords() string {
+	if e.Code != 0 {
+		return ""
+	}
+	return e.Message
 }
 
 // AsError returns err as an *Error. What is none counts as an unknown outcome.

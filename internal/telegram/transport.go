@@ -13,6 +13,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -127,7 +128,7 @@ func answer(method, token string, resp *http.Response) (json.RawMessage, error) 
 	if r.Ok {
 		return r.Result, nil
 	}
-	e := &Error{Method: method, Outcome: Refused, Code: r.ErrorCode, Description: strings.ReplaceAll(r.Description, token, "***")}
+	e := &Error{Method: method, Outcome: Refused, Code: r.ErrorCode, Description: unquoted(strings.ReplaceAll(r.Description, token, "***"))}
 	if e.Code >= http.StatusInternalServerError {
 		e.Outcome = Unknown
 	}
@@ -142,6 +143,11 @@ func answer(method, token string, resp *http.Response) (json.RawMessage, error) 
 		}
 	}
 	return nil, e
+}
+
+// unquoted drops what Telegram quotes: it is what people wrote.
+func unquoted(description string) string {
+	return regexp.MustCompile(`"[^"]*"`).ReplaceAllString(description, `"…"`)
 }
 
 // clean returns what failed without the address, which contains the token.

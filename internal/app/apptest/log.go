@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+
+	"kiosk/internal/trace"
 )
 
 // record keeps all that the instances of a test log, at every level.
@@ -39,7 +41,7 @@ func (w *World) log() *slog.Logger {
 		all = io.MultiWriter(all, w.Log)
 	}
 	kept := slog.NewTextHandler(all, &slog.HandlerOptions{Level: slog.LevelDebug})
-	return slog.New(slog.NewMultiHandler(shown, kept))
+	return slog.New(trace.Handler(slog.NewMultiHandler(shown, kept)))
 }
 
 // Logged returns all that the instances have logged so far, at every level.

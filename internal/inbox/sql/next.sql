@@ -1,7 +1,7 @@
 -- The lane's next message: arrival order within one of the sender's queues, the
 -- sender's own numbers among the first of each queue.
-SELECT m.id, m.key, m.body, m.attempts, m.due_at <= clock_timestamp(),
-       extract(epoch FROM clock_timestamp() - m.received_at)::float8
+SELECT m.id, m.key, m.body, m.attempts, coalesce(m.trace_id, '00000000-0000-0000-0000-000000000000'),
+       m.due_at <= clock_timestamp(), extract(epoch FROM clock_timestamp() - m.received_at)::float8
 FROM inbox_messages m
 WHERE m.id = (
     SELECT head.id FROM (

@@ -1,5 +1,5 @@
 SELECT m.id, coalesce(m.key, ''), m.kind, m.args, m.state, m.attempts, coalesce(m.claim_epoch, 0),
-       extract(epoch FROM clock_timestamp() - m.created_at)::float8,
+       coalesce(m.trace_id, '00000000-0000-0000-0000-000000000000'), extract(epoch FROM clock_timestamp() - m.created_at)::float8,
        EXISTS (SELECT 1 FROM outbox_messages later
                WHERE later.chat_id = m.chat_id AND later.urgent = m.urgent AND later.id > m.id
                  AND later.state IN ('pending', 'sending'))
