@@ -49,6 +49,7 @@ type App struct {
 	systemd systemd
 	settle  time.Duration
 
+	tracing  tracing
 	pool     *pgxpool.Pool
 	pooled   bool // the pool leads through a transaction pooler
 	migrator *pg.Migrator
@@ -102,6 +103,13 @@ func New(ctx context.Context, cfg Config, o Options) (*App, error) {
 		a.getenv = func(string) (string, bool) { return "", false }
 	}
 	a.systemd = newSystemd(a.getenv)
+	if a.cfg.Instance == "" {
+		a.cfg.Instance = singleton.RandomInstance()
+	}
+	var err error
+	if a.tracing, err = newTracing(cfg.Traces, o.Version, a.cfg.Instance, o.Log); err != nil {
+		return nil, err
+	}
 	var startup console.Startup
 	phases := []struct {
 		took *float64
@@ -134,14 +142,12 @@ func (a *App) Close() {
 	if a.pool != nil {
 		a.pool.Close()
 	}
+	a.tracing.close(context.Background())
 }
 
 func (a *App) workName() string { return "kiosk/work/" + a.cfg.Instance }
 
 func (a *App) openDatabase(ctx context.Context) error {
-	if a.cfg.Instance == "" {
-		a.cfg.Instance = singleton.RandomInstance()
-	}
 	var err error
 	if a.pooled, err = pg.Pooled(ctx, a.cfg.Database.Reveal()); err != nil {
 		return err
@@ -149,7 +155,9 @@ func (a *App) openDatabase(ctx context.Context) error {
 	if a.pooled && a.cfg.LockURL == "" {
 		a.log.Warn("DATABASE_URL leads through a transaction pooler: the lock works in lease mode, and a dead instance is followed after the stale time; set LOCK_DATABASE_URL to the direct address for milliseconds")
 	}
-	a.pool, err = pg.Open(ctx, a.cfg.Database.Reveal(), pg.Options{ApplicationName: a.workName(), MaxConns: 20, Pooled: a.pooled})
+	a.pool, err = pg.Open(ctx, a.cfg.Database.Reveal(), pg.Options{
+		ApplicationName: a.workName(), MaxConns: 20, Pooled: a.pooled, Tracer: a.tracing.queries(),
+	})
 	return err
 }
 
@@ -242,7 +250,7 @@ func (a *App) buildRooms() error {
 	}
 	a.gens, err = generation.New(generation.Deps{
 		Pool: a.pool, Catalog: models, Pricer: pricer, Ledger: books,
-		Providers:   map[string]provider.Provider{"kie": a.kie},
+		Providers: map[string]provider.Provider{"kie": a.drawn("kie", a.kie)}, Tracer: a.tracing.tracer,
 		CallbackURL: a.callbackURL, OpenFile: a.openFile,
 		Downloader: provider.NewDownloader(a.cfg.KieURL, a.cfg.KieUploadURL, a.cfg.TelegramURL),
 		Limits:     a.limits, Log: a.log, Metrics: a.metrics.generation,
@@ -264,6 +272,9 @@ func (a *App) buildChat(models *catalog.Catalog, books *ledger.Ledger) error {
 	}
 	if a.api, err = telegram.New(a.cfg.BotToken.Reveal(), a.cfg.TelegramURL, telegram.Measure(a.metrics.telegram)); err != nil {
 		return err
+	}
+	if a.tracing.tracer != nil {
+		a.api.BotClient = tracedAPI{a.api.BotClient, a.tracing.tracer}
 	}
 	if a.sender, err = bot.NewSender(a.api, deps); err != nil {
 		return err
@@ -375,6 +386,7 @@ func (a *App) Run(ctx context.Context) error {
 	stopReceiving()
 	background.Wait()
 	a.closePool(limit)
+	a.tracing.close(limit)
 	return errors.Join(err, stopErr)
 }
 

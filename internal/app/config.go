@@ -86,6 +86,7 @@ type Config struct {
 
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error"`
 	LogFormat string `env:"LOG_FORMAT" desc:"json or text; text on a terminal when empty"`
+	Traces    string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" desc:"collector of OpenTelemetry traces (OTLP over HTTP), such as http://localhost:4318; off when empty"`
 	Instance  string `env:"INSTANCE_NAME" desc:"this instance's name in health and history; host and random when empty"`
 }
 
@@ -277,7 +278,10 @@ func (c Config) addressProblems() []Problem {
 	if c.Mode == "webhook" && !publicOrLoopback(c.WebhookURL) {
 		list = append(list, Problem{"WEBHOOK_BASE_URL", "want the public https address of this service, such as https://bot.example.com; or set BOT_MODE=polling"})
 	}
-	for _, s := range []struct{ name, address string }{{"TELEGRAM_API_URL", c.TelegramURL}, {"KIE_API_URL", c.KieURL}, {"KIE_UPLOAD_URL", c.KieUploadURL}} {
+	for _, s := range []struct{ name, address string }{{"TELEGRAM_API_URL", c.TelegramURL}, {"KIE_API_URL", c.KieURL}, {"KIE_UPLOAD_URL", c.KieUploadURL}, {"OTEL_EXPORTER_OTLP_ENDPOINT", c.Traces}} {
+		if s.address == "" && s.name == "OTEL_EXPORTER_OTLP_ENDPOINT" {
+			continue
+		}
 		if u, err := url.Parse(s.address); err != nil || u.Host == "" {
 			list = append(list, Problem{s.name, "want a URL such as https://api.example.com"})
 		}

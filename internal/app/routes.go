@@ -28,12 +28,12 @@ const telegramPath = "/webhook/telegram"
 func (a *App) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	a.console.Routes(mux)
-	mux.Handle("POST "+telegramPath, followed(newTrace, a.receiver.Handler(inbox.Endpoint{
+	mux.Handle("POST "+telegramPath, a.followed("webhook telegram", newTrace, a.receiver.Handler(inbox.Endpoint{
 		Source: sourceTelegram, MaxBody: 2 << 20,
 		Authorize: a.fromTelegram,
 		Open:      func(_ *http.Request, body []byte) inbox.Envelope { return openUpdate(body) },
 	})))
-	mux.Handle("POST /callback/kie/{generation}/{token}", followed(traceOfOrder, a.receiver.Handler(inbox.Endpoint{
+	mux.Handle("POST /callback/kie/{generation}/{token}", a.followed("callback kie", traceOfOrder, a.receiver.Handler(inbox.Endpoint{
 		Source: sourceKie, MaxBody: 1 << 20,
 		Authorize: a.fromKie,
 		Verify:    a.signedByKie,
@@ -42,19 +42,15 @@ func (a *App) routes() *http.ServeMux {
 	return mux
 }
 
-// followed gives a request the trace that all that comes of it will have.
-func followed(id func(*http.Request) trace.ID, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(trace.Into(r.Context(), id(r))))
-	})
-}
-
-func newTrace(*http.Request) trace.ID { return trace.New() }
+func newTrace(*http.Request) (id trace.ID, isNew bool) { return trace.New(), true }
 
 // traceOfOrder is the generation's id, which its callback's address names.
-func traceOfOrder(r *http.Request) trace.ID {
-	id, _ := uuid.Parse(r.PathValue("generation")) // what is none will not be let in
-	return id
+func traceOfOrder(r *http.Request) (id trace.ID, isNew bool) {
+	id, err := uuid.Parse(r.PathValue("generation"))
+	if err != nil {
+		return newTrace(r) // it will not be let in
+	}
+	return id, false
 }
 
 func (a *App) fromTelegram(r *http.Request) bool {

@@ -74,7 +74,7 @@ func (a *App) work(ctx context.Context, _ *singleton.Term) error {
 func (a *App) newWork(term *singleton.Term) (*work, error) {
 	w := &work{}
 	var err error
-	w.outbox, err = outbox.NewWorker(a.pool, term, a.sender, a.log, a.metrics.outbox)
+	w.outbox, err = outbox.NewWorker(a.pool, term, tracedSender{a.sender, a.tracing.tracer}, a.log, a.metrics.outbox)
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +93,11 @@ func (a *App) newWork(term *singleton.Term) (*work, error) {
 	}
 	handled := func() { w.gens.Wake(); w.outbox.Wake() }
 	w.updates, err = inbox.NewProcessor(sourceTelegram, a.pool, term,
-		inbox.Handler{Handle: a.bot.Handle, SetAside: a.bot.SetAside, Handled: handled}, a.log, a.metrics.inbox)
+		inbox.Handler{Handle: a.handled("update", a.bot.Handle), SetAside: a.bot.SetAside, Handled: handled}, a.log, a.metrics.inbox)
 	if err != nil {
 		return nil, err
 	}
-	w.callbacks, err = inbox.NewProcessor(sourceKie, a.pool, term, inbox.Handler{Handle: a.callback, Handled: handled}, a.log, a.metrics.inbox)
+	w.callbacks, err = inbox.NewProcessor(sourceKie, a.pool, term, inbox.Handler{Handle: a.handled("callback", a.callback), Handled: handled}, a.log, a.metrics.inbox)
 	return w, err
 }
 
@@ -117,7 +117,7 @@ func (a *App) callback(ctx context.Context, tx pgx.Tx, m inbox.Message) error {
 	if err != nil {
 		return fmt.Errorf("read the generation of a callback: %w", err)
 	}
-	ctx = trace.Into(ctx, id)
+	ctx = trace.Into(ctx, id) // callbacks stored by an older binary do not have it
 	a.log.InfoContext(ctx, "callback received", "generation_id", id)
 	return a.gens.Callback(ctx, tx, id, kie.CallbackTaskID(m.Body))
 }
@@ -201,6 +201,8 @@ func (a *App) fetchUpdates(ctx context.Context, offset int64) ([]inbox.Envelope,
 		}
 		e := openUpdate(u)
 		e.Source, e.Body, e.Trace = sourceTelegram, u, trace.New()
+		_, span := a.tracing.tracer.Begin(trace.Into(ctx, e.Trace), "poll telegram")
+		span.End()
 		list = append(list, e)
 	}
 	return list, offset, nil

@@ -31,6 +31,7 @@ import (
 	"kiosk/internal/ledger"
 	"kiosk/internal/pg"
 	"kiosk/internal/provider"
+	"kiosk/internal/trace"
 )
 
 //go:embed sql/find_request.sql
@@ -116,7 +117,7 @@ func (l Limits) complete() Limits {
 	return l
 }
 
-// Deps are the parts that the service needs; all but Metrics are required.
+// Deps are the parts that the service needs; all but Metrics and Tracer are required.
 type Deps struct {
 	Pool        *pgxpool.Pool
 	Catalog     *catalog.Catalog
@@ -127,6 +128,7 @@ type Deps struct {
 	OpenFile    OpenFile                     // what people have sent
 	Downloader  *provider.Downloader         // for results that Telegram cannot fetch itself
 	Limits      Limits
+	Tracer      *trace.Tracer // may be nil
 	Log         *slog.Logger
 	Metrics     *Metrics // nil: not measured
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/attribute"
 
 	"kiosk/internal/lane"
 	"kiosk/internal/provider"
@@ -72,6 +73,9 @@ func (w *Worker) step(ctx context.Context, id ID) (more bool, err error) {
 		return false, nil
 	}
 	defer w.added()
+	ctx, span := w.Tracer.Start(ctx, "generation "+string(g.State), trace.With(
+		attribute.String("generation_id", id.String()), attribute.Int64("user_id", int64(g.UserID)), attribute.String("model", g.Model)))
+	defer span.End()
 	switch g.State {
 	case Held:
 		return true, w.submit(ctx, g)

@@ -32,8 +32,9 @@ type DB interface {
 
 // Options shape a pool.
 type Options struct {
-	ApplicationName string // shown in pg_stat_activity; a successor of the lock may terminate by it
-	MaxConns        int32  // 0 means 12
+	ApplicationName string          // shown in pg_stat_activity; a successor of the lock may terminate by it
+	MaxConns        int32           // 0 means 12
+	Tracer          pgx.QueryTracer // nil: none
 
 	// Pooled says that the URL leads through a pooler that lends server processes
 	// per transaction (see Pooled): nothing may rest on a session then.
@@ -79,6 +80,7 @@ func Open(ctx context.Context, url string, o Options) (*pgxpool.Pool, error) {
 	if cfg.MaxConns == 0 {
 		cfg.MaxConns = 12
 	}
+	cfg.ConnConfig.Tracer = o.Tracer
 	cfg.MaxConnIdleTime = 5 * time.Minute
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	if o.Pooled {

@@ -101,6 +101,14 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
+// CodeOf returns Telegram's error code, or the HTTP status, or 0 if there was none.
+func CodeOf(err error) int {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return 0
+}
+
 // refusedWith reports that Telegram refused with one of the texts. Telegram has
 // no finer error codes, so its words are what there is to go by.
 func refusedWith(err error, code int, texts ...string) bool {
