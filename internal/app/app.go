@@ -56,6 +56,7 @@ type App struct {
 	elector  *singleton.Elector
 	receiver *inbox.Receiver
 	kie      *kie.Client
+	gate     *inbox.Gate // Telegram's
 	api      *gotgbot.Bot
 	bot      *bot.Bot
 	sender   *bot.Sender
@@ -280,6 +281,9 @@ func (a *App) buildChat(models *catalog.Catalog, books *ledger.Ledger) error {
 		return err
 	}
 	if a.receiver, err = inbox.NewReceiver(a.pool, a.log, a.metrics.inbox, a.wakeInbox); err != nil {
+		return err
+	}
+	if a.gate, err = inbox.NewGate(a.pool, sourceTelegram, a.cfg.webhookSecret(), a.log); err != nil {
 		return err
 	}
 	if err := a.buildLock(); err != nil {

@@ -56,7 +56,7 @@ type Config struct {
 
 	MigrateURL    Secret `env:"DATABASE_MIGRATE_URL" desc:"as DATABASE_URL, for the schema's owner where that is another role"`
 	LockURL       Secret `env:"LOCK_DATABASE_URL" desc:"direct, unpooled URL for the lock; DATABASE_URL when empty"`
-	WebhookSecret Secret `env:"TELEGRAM_WEBHOOK_SECRET" desc:"what Telegram sends with every update; derived from the token when empty"`
+	WebhookSecret Secret `env:"TELEGRAM_WEBHOOK_SECRET" desc:"what Telegram sends with every update; derived from the token when empty; after a change the old one is accepted until Telegram uses the new one"`
 	TelegramURL   string `env:"TELEGRAM_API_URL" envDefault:"https://api.telegram.org" desc:"another Bot API server"`
 	KieURL        string `env:"KIE_API_URL" envDefault:"https://api.kie.ai" desc:"another KIE server"`
 	KieUploadURL  string `env:"KIE_UPLOAD_URL" envDefault:"https://kieai.redpandaai.co" desc:"another KIE upload server"`

@@ -49,7 +49,7 @@ func (a *App) warm(ctx context.Context, term *singleton.Term) error {
 }
 
 // work runs one term. It returns when ctx ends and everything has stopped.
-func (a *App) work(ctx context.Context, _ *singleton.Term) error {
+func (a *App) work(ctx context.Context, term *singleton.Term) error {
 	w := a.warmed
 	a.setActive(w)
 	defer a.setActive(nil)
@@ -63,7 +63,7 @@ func (a *App) work(ctx context.Context, _ *singleton.Term) error {
 		running.Go(func() { inbox.Listen(ctx, a.pool, a.wakeInbox, a.log) })
 	}
 	running.Go(func() { a.introduce(ctx) })
-	running.Go(func() { a.receiveUpdates(ctx) })
+	running.Go(func() { a.receiveUpdates(ctx, term) })
 	running.Go(func() { a.outside(ctx) })
 	running.Go(func() { a.console.RunAudit(ctx, a.watch.Audit) })
 	running.Go(func() { w.alerts.Run(ctx) })
@@ -155,9 +155,9 @@ func (a *App) wakeInbox() {
 }
 
 // receiveUpdates registers the webhook, or polls.
-func (a *App) receiveUpdates(ctx context.Context) {
-	if a.cfg.Mode == "webhook" {
-		a.until(ctx, "webhook not registered", func(ctx context.Context) error { return a.cfg.RegisterWebhook(ctx, a.api) })
+func (a *App) receiveUpdates(ctx context.Context, term *singleton.Term) {
+	if a.cfg.webhookAddress() != "" {
+		a.until(ctx, "webhook not registered", func(ctx context.Context) error { return a.registerWebhook(ctx, term) })
 		a.nowServing(ctx)
 		return
 	}
@@ -167,6 +167,18 @@ func (a *App) receiveUpdates(ctx context.Context) {
 	if err := p.Run(ctx); err != nil {
 		a.log.ErrorContext(ctx, "polling stopped", "error", err.Error())
 	}
+}
+
+// registerWebhook announces the secret to all instances first: Telegram may use it
+// before its answer is here.
+func (a *App) registerWebhook(ctx context.Context, term *singleton.Term) error {
+	if err := a.gate.Announce(ctx, term); err != nil {
+		return err
+	}
+	if err := a.cfg.RegisterWebhook(ctx, a.api); err != nil {
+		return err
+	}
+	return a.gate.Registered(ctx, term)
 }
 
 // nowServing says that updates can arrive, unless the term ended meanwhile.
