@@ -110,23 +110,3 @@ func TestJudgeHistory_OrdersThatCannotBe(t *testing.T) {
 		}
 	}
 }
-
-func TestMutants_NameTheirScenarios(t *testing.T) {
-	t.Parallel()
-	list, err := readMutants("mutants", scenarios())
-	if err != nil {
-		t.Fatal(err)
-	}
-	mutants := 0
-	for _, m := range list {
-		if !m.Control {
-			mutants++
-		}
-		if m.What == "" || m.Rounds < 1 {
-			t.Errorf("%s says neither what it breaks nor how often: %+v", m.Name, m)
-		}
-	}
-	if mutants < 15 {
-		t.Errorf("%d mutants", mutants)
-	}
-}

@@ -20,6 +20,7 @@ type proxy struct {
 	up      link          // from the worker to the server
 	down    link
 	links   map[*joint]bool
+	joined  int
 	held    []byte // chunks to the server that contain this are late
 	late    time.Duration
 	holding chan struct{} // told when one was met
@@ -36,6 +37,7 @@ type link struct {
 // joint is one connection through the proxy.
 type joint struct {
 	client, server *net.TCPConn
+	number         int  // in the order of connecting
 	severed        bool // neither side hears of the other again, and neither is told
 }
 
@@ -64,6 +66,8 @@ func (p *proxy) accept() {
 		}
 		j := &joint{client: client.(*net.TCPConn), server: server.(*net.TCPConn)}
 		p.mu.Lock()
+		p.joined++
+		j.number = p.joined
 		p.links[j] = true
 		p.mu.Unlock()
 		p.wg.Go(func() { p.join(j) })
@@ -205,9 +209,19 @@ func (p *proxy) reset() {
 	})
 }
 
-// sever swallows what the present connections carry, as a firewall does that
-// forgot them. New ones are not concerned.
-func (p *proxy) sever() { p.each(func(j *joint) { j.severed = true }) }
+// sever swallows what the oldest connection carries, as a firewall does that
+// forgot it: the one that holds the lock. The others are not concerned.
+func (p *proxy) sever() {
+	var oldest *joint
+	p.each(func(j *joint) {
+		if oldest == nil || j.number < oldest.number {
+			oldest = j
+		}
+	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	oldest.severed = true
+}
 
 // halfClose ends the connections on the server's side only: the worker hears
 // nothing while the way down is cut.

@@ -78,6 +78,9 @@ func stopRound(ctx context.Context, t *trial, a *arena) error {
 		return fmt.Errorf("no release in the history: %w", err)
 	}
 	t.took(time.Duration(first.At - released.at))
+	if err := t.parts(ctx, a, released.at, first); err != nil {
+		return err
+	}
 	return holder.gone(ctx)
 }
 
@@ -93,6 +96,9 @@ func killRound(ctx context.Context, t *trial, a *arena) error {
 		return err
 	}
 	t.took(time.Duration(first.At - at))
+	if err := t.parts(ctx, a, at, first); err != nil {
+		return err
+	}
 	if err := holder.gone(ctx); err != nil || a.pooler == "" {
 		return err
 	}
@@ -149,7 +155,7 @@ func barrierRound(ctx context.Context, t *trial, a *arena) error {
 
 // longBeats tells a loss that was heard from one that a heartbeat or a refused
 // transaction found.
-func longBeats(s *settings) { s.Heartbeat, s.Pace, s.Step = 900*ms, -1, 0 }
+func longBeats(s *settings) { s.Heartbeat, s.Idle, s.Pace, s.Step = 900*ms, time.Hour, -1, 0 }
 
 // lateRound ends the lock's session while a fenced statement runs on the server.
 func lateRound(ctx context.Context, t *trial, a *arena) error {

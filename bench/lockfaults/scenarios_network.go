@@ -11,7 +11,7 @@ import (
 type cut struct {
 	lock, work bool
 	up, down   bool
-	session    bool // only the connections of the lock that there are now
+	session    bool // only the connection that holds the lock
 }
 
 func networkScenarios() []scenario {

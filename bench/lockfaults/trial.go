@@ -55,6 +55,7 @@ type trial struct {
 
 	mu       sync.Mutex
 	times    []time.Duration
+	phases   phases
 	failures []string
 	notes    []string
 	skipped  string
@@ -65,6 +66,32 @@ func (t *trial) took(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.times = append(t.times, d)
+}
+
+// phases are the parts of a handover: until the grant, until the work begins, and
+// until its first commit is answered.
+type phases struct{ grant, work, commit []time.Duration }
+
+// parts splits a handover that began at a time and led to a first commit.
+func (t *trial) parts(ctx context.Context, a *arena, at int64, first event) error {
+	past, err := a.history(ctx, 0)
+	if err != nil {
+		return err
+	}
+	term, err := a.await(ctx, "the term", 0, func(e *event) bool { return e.Kind == evTerm && e.Epoch == first.Epoch })
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range past {
+		if h.kind == "acquired" && h.epoch == first.Epoch {
+			t.phases.grant = append(t.phases.grant, time.Duration(h.at-at))
+			t.phases.work = append(t.phases.work, time.Duration(term.At-h.at))
+			t.phases.commit = append(t.phases.commit, time.Duration(first.At-term.At))
+		}
+	}
+	return nil
 }
 
 func (t *trial) failf(format string, args ...any) {
@@ -141,6 +168,9 @@ func (t *trial) result(began time.Time) result {
 		Wanted: t.wanted, Failures: t.failures, Notes: t.notes, Skipped: t.skipped,
 		P50: rig.Milliseconds(rig.Percentile(t.times, 0.5)), P99: rig.Milliseconds(rig.Percentile(t.times, 0.99)),
 		Max: rig.Milliseconds(rig.Percentile(t.times, 1)), Seconds: time.Since(began).Seconds(), Load: load(),
+	}
+	if p := t.phases; len(p.grant) > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("to the grant %s; from there to the work %s; its first commit %s", spread(p.grant), spread(p.work), spread(p.commit)))
 	}
 	if t.verdict.Residual > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("residual: %d steps of processes frozen after their Check reached into the next term's", t.verdict.Residual))
