@@ -73,6 +73,7 @@ func (e *Elector) Run(ctx context.Context, work Work) error {
 	defer e.set(Stopped, nil)
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
+		began := e.cfg.now()
 		worked, err := e.campaign(ctx, work)
 		if worked {
 			return err
@@ -81,6 +82,9 @@ func (e *Elector) Run(ctx context.Context, work Work) error {
 			break
 		}
 		e.note(inCampaign, err)
+		if e.cfg.age(began) > longestPause {
+			pause = 0 // that one went well for a while; a term lost at its end is no reason to stay away
+		}
 		if pause = nextPause(pause, err); pause > 0 {
 			wait(ctx, pause)
 		}
@@ -88,12 +92,15 @@ func (e *Elector) Run(ctx context.Context, work Work) error {
 	return nil
 }
 
-// nextPause doubles from 100 ms to 5 s while attempts fail, with jitter.
+// longestPause is also how long a campaign must last to count as a good one.
+const longestPause = 5 * time.Second
+
+// nextPause doubles from 100 ms to the longest while attempts fail, with jitter.
 func nextPause(last time.Duration, err error) time.Duration {
 	if err == nil {
 		return 0
 	}
-	next := min(max(2*last, 100*time.Millisecond), 5*time.Second)
+	next := min(max(2*last, 100*time.Millisecond), longestPause)
 	return next - rand.N(next/4+1)
 }
 
