@@ -35,8 +35,8 @@ func networkScenarios() []scenario {
 			times: 20, short: 1, limit: limit{max: 2 * time.Second}, run: simple(halfCloseRound)},
 		{name: "slow-answers", figure: "last heartbeat sent to the inherited job's first step", wanted: "<= stale 6 s + 2 s; the old one has stopped by then",
 			times: 10, limit: limit{max: 8 * time.Second}, run: simple(slowAnswersRound)},
-		{name: "slow-link", figure: "length", wanted: "round trips of 2.8 s, defaults: no loss, no flap", times: 20,
-			run: simple(slowLinkRound(2800*ms, 15*time.Second))},
+		{name: "slow-link", figure: "length", wanted: "round trips of 2.5 s, defaults: no loss, no flap", times: 20,
+			run: simple(slowLinkRound(2500*ms, 15*time.Second))},
 		{name: "slow-spikes", figure: "length", wanted: "spikes of 3 s, defaults: no loss, no flap", times: 20, run: simple(slowSpikesRound)},
 		{name: "reset-others", figure: "length", wanted: "resets of work and watchers: no loss, no flap", times: 20, short: 1, run: simple(resetRound)},
 		{name: "late-takeover", figure: "length", wanted: "a takeover that arrives late ends nobody", times: 10, short: 1, run: simple(lateTakeoverRound)},
@@ -364,7 +364,7 @@ func lateTakeoverRound(ctx context.Context, t *trial, a *arena) error {
 // outsideRound freezes a holder that acts outside the database only, and cannot
 // hear of the end of its session when it wakes: its own clock must stop it.
 func outsideRound(ctx context.Context, t *trial, a *arena) error {
-	m, epoch, err := a.proxied(ctx, func(s *settings) { s.Actors, s.Step = 16, 2*ms })
+	m, epoch, err := a.proxied(ctx, func(s *settings) { s.Actors, s.Step, s.Steps = 32, 20*ms, 2000 })
 	if err != nil {
 		return err
 	}
