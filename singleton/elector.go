@@ -82,8 +82,8 @@ func (e *Elector) Run(ctx context.Context, work Work) error {
 			break
 		}
 		e.note(inCampaign, err)
-		if e.cfg.age(began) > longestPause {
-			pause = 0 // that one went well for a while; a term lost at its end is no reason to stay away
+		if e.cfg.age(began) > max(pause, time.Second) {
+			pause = 0 // that one went well for a while: no reason to stay away longer than the first time
 		}
 		if pause = nextPause(pause, err); pause > 0 {
 			wait(ctx, pause)
@@ -92,15 +92,12 @@ func (e *Elector) Run(ctx context.Context, work Work) error {
 	return nil
 }
 
-// longestPause is also how long a campaign must last to count as a good one.
-const longestPause = 5 * time.Second
-
-// nextPause doubles from 100 ms to the longest while attempts fail, with jitter.
+// nextPause doubles from 100 ms to 5 s while attempts fail, with jitter.
 func nextPause(last time.Duration, err error) time.Duration {
 	if err == nil {
 		return 0
 	}
-	next := min(max(2*last, 100*time.Millisecond), longestPause)
+	next := min(max(2*last, 100*time.Millisecond), 5*time.Second)
 	return next - rand.N(next/4+1)
 }
 
