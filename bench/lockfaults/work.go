@@ -124,7 +124,7 @@ func (w *worker) claim(ctx context.Context, term *singleton.Term, actor, i int) 
 func (w *worker) steps(ctx context.Context, term *singleton.Term, job string) bool {
 	for range w.Steps {
 		from := now()
-		if ctx.Err() != nil || term.Check() != nil {
+		if ctx.Err() != nil || w.hung.Load() || term.Check() != nil {
 			return false
 		}
 		w.say(event{Kind: evBegin, From: from, Epoch: term.Epoch(), ID: job})
