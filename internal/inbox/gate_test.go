@@ -112,7 +112,7 @@ func TestGate_TheOwnSecretCountsUntilItIsSeenReplaced(t *testing.T) {
 		}
 	}
 	h.change(term, "two", true)
-	eventually(t, "the change to be seen", func() bool { return !two.Admit(t.Context(), "one") && two.Admit(t.Context(), "two") })
+	eventually(t, "the change to be seen", func() bool { return two.Admit(t.Context(), "two") && !two.Admit(t.Context(), "one") })
 	h.change(term, "three", true)
 	h.wantAdmitted(map[string]bool{"three": true})
 	eventually(t, "the next change to be seen", func() bool { return two.Admit(t.Context(), "three") })
