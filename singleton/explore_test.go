@@ -53,7 +53,7 @@ func explore[S comparable](start S, steps func(S) []step[S]) *space[S] {
 			}
 			to, seen := known[next.to]
 			if !seen {
-				to = int32(len(s.states)) //nolint:gosec // a space of 2^31 states fits in no memory
+				to = int32(len(s.states))
 				known[next.to] = to
 				s.states, s.from, s.by = append(s.states, next.to), append(s.from, at), append(s.by, next.name)
 			}
@@ -83,7 +83,7 @@ func (s *space[S]) stuck(rule string, ought, goal func(S) bool) {
 	var queue []int32
 	for i, state := range s.states {
 		if goal(state) {
-			reaches[i], queue = true, append(queue, int32(i)) //nolint:gosec // see explore
+			reaches[i], queue = true, append(queue, int32(i))
 		}
 	}
 	for ; len(queue) > 0; queue = queue[1:] {
@@ -95,7 +95,7 @@ func (s *space[S]) stuck(rule string, ought, goal func(S) bool) {
 	}
 	for i, state := range s.states {
 		if !reaches[i] && ought(state) {
-			s.broken, s.trace = rule, s.path(int32(i)) //nolint:gosec // see explore
+			s.broken, s.trace = rule, s.path(int32(i))
 			return
 		}
 	}

@@ -38,7 +38,7 @@ func newOracle() *oracle {
 	return &oracle{start: time.Now(), numbers: map[string]int64{}, terms: map[string]*Term{}, lost: map[int64]bool{}, underway: map[*act]bool{}}
 }
 
-func (o *oracle) violated(format string, args ...any) {
+func (o *oracle) violatedf(format string, args ...any) {
 	o.violations = append(o.violations, fmt.Sprintf("%8s  ", time.Since(o.start).Round(time.Millisecond))+fmt.Sprintf(format, args...))
 }
 
@@ -62,7 +62,7 @@ func (o *oracle) committed(id string, newest int64) {
 	defer o.mu.Unlock()
 	o.Commits++
 	if n := o.numbers[id]; n != newest {
-		o.violated("term %d committed after term %d had begun", n, newest)
+		o.violatedf("term %d committed after term %d had begun", n, newest)
 	}
 }
 
@@ -75,9 +75,9 @@ func (o *oracle) tookOver(id string, m mark) {
 	switch {
 	case t == nil || t.Check() != nil: // it never got so far, or knows that it is over
 	case m.reason == reasonHeartbeat:
-		o.violated("term %d was taken over for its heartbeat while it trusted itself for %s", o.numbers[id], t.remaining())
+		o.violatedf("term %d was taken over for its heartbeat while it trusted itself for %s", o.numbers[id], t.remaining())
 	case t.idle() < trust(simIdle):
-		o.violated("term %d was taken over as idle after %s", o.numbers[id], t.idle())
+		o.violatedf("term %d was taken over as idle after %s", o.numbers[id], t.idle())
 	}
 }
 
@@ -98,19 +98,19 @@ func (o *oracle) settled(t *Term) {
 	o.safe = max(o.safe, n)
 	for a := range o.underway {
 		if a.term < n {
-			o.overlap(a, "an act of term %d is under way though the barrier of term %d has passed", a.term, n)
+			o.overlapf(a, "an act of term %d is under way though the barrier of term %d has passed", a.term, n)
 		}
 	}
 }
 
-func (o *oracle) overlap(a *act, format string, args ...any) {
+func (o *oracle) overlapf(a *act, format string, args ...any) {
 	switch {
 	case o.lost[a.term]:
 		o.Lost++
 	case a.excused():
 		o.Residual++
 	default:
-		o.violated(format, args...)
+		o.violatedf(format, args...)
 	}
 }
 
@@ -122,7 +122,7 @@ func (o *oracle) acts(t *Term, excused func() bool) (done func()) {
 	o.Acts++
 	o.underway[a] = true
 	if a.term < o.safe {
-		o.overlap(a, "term %d acts though the barrier of term %d has passed", a.term, o.safe)
+		o.overlapf(a, "term %d acts though the barrier of term %d has passed", a.term, o.safe)
 	}
 	return func() {
 		o.mu.Lock()

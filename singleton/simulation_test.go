@@ -148,7 +148,7 @@ func (h *host) start(work Work, change func(*Config)) {
 		if err := e.Run(ctx, work); err != nil {
 			h.world.oracle.mu.Lock()
 			defer h.world.oracle.mu.Unlock()
-			h.world.oracle.violated("%s: Run returned %v", h.name, err)
+			h.world.oracle.violatedf("%s: Run returned %v", h.name, err)
 		}
 	}()
 }
@@ -291,12 +291,10 @@ func (w *simWorld) replaceLater(h *host, after time.Duration) {
 
 func (w *simWorld) restarted(h *host) {
 	h.stop()
-	w.heals.Add(1)
-	go func() {
-		defer w.heals.Done()
+	w.heals.Go(func() {
 		<-h.done
 		w.replaceLater(h, 100*time.Millisecond)
-	}()
+	})
 }
 
 // active is the host that is the holder, has the newest term and trusts itself.
@@ -327,7 +325,7 @@ func (w *simWorld) recovers() {
 	for w.active() == nil {
 		if time.Sleep(10 * time.Millisecond); time.Since(healed) > limit {
 			w.oracle.mu.Lock()
-			w.oracle.violated("nobody is ACTIVE %s after the last fault", limit)
+			w.oracle.violatedf("nobody is ACTIVE %s after the last fault", limit)
 			w.oracle.mu.Unlock()
 			return
 		}
@@ -349,10 +347,10 @@ func (w *simWorld) staysCalm() {
 	w.oracle.mu.Lock()
 	defer w.oracle.mu.Unlock()
 	if after != before {
-		w.oracle.violated("epoch %d became %d though nothing happened", before, after)
+		w.oracle.violatedf("epoch %d became %d though nothing happened", before, after)
 	}
 	if w.oracle.Terms > 2*w.oracle.Faults+2 {
-		w.oracle.violated("%d terms for %d faults", w.oracle.Terms, w.oracle.Faults)
+		w.oracle.violatedf("%d terms for %d faults", w.oracle.Terms, w.oracle.Faults)
 	}
 }
 
@@ -371,7 +369,7 @@ func (w *simWorld) stops() {
 	if took := time.Since(told); took > simStale {
 		w.oracle.mu.Lock()
 		defer w.oracle.mu.Unlock()
-		w.oracle.violated("stopping took %s", took)
+		w.oracle.violatedf("stopping took %s", took)
 	}
 }
 

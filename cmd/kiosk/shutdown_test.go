@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -189,9 +190,7 @@ func TestServe_EveryPhaseOfAStopIsBounded(t *testing.T) {
 			s.env = s.Settings(s.b.URL)
 			s.env["SHUTDOWN_TIMEOUT_SECONDS"] = "3"
 			s.env["LOCK_HEARTBEAT_SECONDS"], s.env["LOCK_STALE_HEARTBEAT_SECONDS"] = "1", "4"
-			for k, v := range hang.settings {
-				s.env[k] = v
-			}
+			maps.Copy(s.env, hang.settings)
 			s.p = serve(t, s.env, "first")
 			s.b.add(s.p)
 			until(t, "the first instance is ACTIVE", s.p.active)
