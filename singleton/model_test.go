@@ -313,7 +313,7 @@ func (p protocol) asHolder(w world, i uint8, add adder) {
 		p.beat(w, i, add)
 	case unlocks:
 		add("unlocks", 0, false, p.away(w, i), "")
-	case off, waiting, queued: // not a holder
+	default:
 	}
 	if me.phase != active || me.work.open {
 		return

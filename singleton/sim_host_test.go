@@ -151,9 +151,23 @@ func (h *host) isDead() bool {
 	}
 }
 
+// after calls f after a while. Without one it uses no timer: under the race
+// detector, those that fire at once can crash a bubble of Go 1.26.
+func after(d time.Duration, f func()) {
+	if d <= 0 {
+		go f()
+		return
+	}
+	time.AfterFunc(d, f)
+}
+
 // soon is closed after a while.
 func soon(d time.Duration) <-chan struct{} {
 	passed := make(chan struct{})
+	if d <= 0 {
+		close(passed)
+		return passed
+	}
 	time.AfterFunc(d, func() { close(passed) })
 	return passed
 }
@@ -184,13 +198,16 @@ func (h *host) pass(l link, given, up <-chan struct{}) bool {
 // hear takes as long as an answer does, and returns false when given up.
 func (h *host) hear(l link, given, up <-chan struct{}) bool {
 	h.mu.Lock()
-	late, mute := h.late, h.mute
+	late := h.late
 	h.mu.Unlock()
 	select {
 	case <-soon(late):
 	case <-given:
 		return false
 	}
+	h.mu.Lock()
+	mute := h.mute
+	h.mu.Unlock()
 	return mute || h.pass(l, given, up)
 }
 

@@ -17,6 +17,7 @@ type oracle struct {
 	safe       int64            // the newest term that was told that nobody of before acts
 	underway   map[*act]bool
 	violations []string
+	story      []string // faults and what they led to
 	counts
 }
 
@@ -39,17 +40,30 @@ func newOracle() *oracle {
 }
 
 func (o *oracle) violatedf(format string, args ...any) {
-	o.violations = append(o.violations, fmt.Sprintf("%8s  ", time.Since(o.start).Round(time.Millisecond))+fmt.Sprintf(format, args...))
+	o.violations = append(o.violations, o.at(format, args...))
 }
 
-func (o *oracle) began(id string, number int64) {
+func (o *oracle) at(format string, args ...any) string {
+	return fmt.Sprintf("%10s  ", time.Since(o.start).Round(time.Millisecond)) + fmt.Sprintf(format, args...)
+}
+
+// tell adds to the story.
+func (o *oracle) tellf(format string, args ...any) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.story = append(o.story, o.at(format, args...))
+}
+
+func (o *oracle) began(id string, number int64, holder string) {
+	o.tellf("term %d begins: %s", number, holder)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.numbers[id] = number
 	o.Terms++
 }
 
-// knows keeps the holder's view of its term.
+// knows keeps the holder's view of its term, once a heartbeat of it was acknowledged:
+// nobody else sees a term before that.
 func (o *oracle) knows(t *Term) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -68,6 +82,7 @@ func (o *oracle) committed(id string, newest int64) {
 
 // tookOver: nobody is replaced who trusts itself, or whose work does something.
 func (o *oracle) tookOver(id string, m mark) {
+	o.tellf("%s is taken over: %s", id, m.reason)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.Takeovers++

@@ -269,7 +269,7 @@ func (d *simServer) bump(s *simSession, g *grant, m mark) {
 		snapshot: snapshot{epoch: g.epoch, state: "held", instance: s.host.name, mode: s.m, acquiredAt: time.Now()},
 		id:       g.term, session: s, workApp: s.host.name,
 	}
-	d.oracle.began(g.term, d.terms)
+	d.oracle.began(g.term, d.terms, s.host.name)
 }
 
 func (d *simServer) beat(s *simSession, t *Term, p pulse) (request, error) {

@@ -27,9 +27,9 @@ func (s *simSession) broken() bool { return s.lost.Load() || s.host.isDead() }
 
 // abandon closes the client's end. The server notices after a while, or when a
 // cut link has healed, or when it reaps.
-func (s *simSession) abandon(after time.Duration) {
+func (s *simSession) abandon(notice time.Duration) {
 	s.lost.Store(true)
-	time.AfterFunc(after, func() {
+	after(notice, func() {
 		if s.host.pass(s.link, s.ended, s.host.dead) {
 			s.server.end(s)
 		}
@@ -136,11 +136,14 @@ func (c *simClient) endWork(ctx context.Context, application string) (int, error
 }
 
 func (c *simClient) beat(ctx context.Context, t *Term, p pulse) (request, error) {
-	c.server.oracle.knows(t)
 	if err := c.reconnect(ctx); err != nil {
 		return request{}, err
 	}
-	return call(ctx, c.simSession, func() (request, error) { return c.server.beat(c.simSession, t, p) })
+	r, err := call(ctx, c.simSession, func() (request, error) { return c.server.beat(c.simSession, t, p) })
+	if err == nil {
+		c.server.oracle.knows(t)
+	}
+	return r, err
 }
 
 // reconnect replaces a connection of lease mode.

@@ -3,10 +3,14 @@ package singleton
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// betweenBeats is a while after which no heartbeat is just under way.
+const betweenBeats = time.Minute + 100*time.Millisecond
 
 // timed runs a test in a world where messages take no time and time jumps.
 func timed(t *testing.T, test func(t *testing.T, w *simWorld)) {
@@ -27,6 +31,8 @@ func (w *simWorld) leave(t *testing.T) {
 		<-h.done
 	}
 	time.Sleep(2 * simStale) // the server forgets its sessions
+	w.oracle.mu.Lock()
+	defer w.oracle.mu.Unlock()
 	for _, v := range w.oracle.violations {
 		t.Error(v)
 	}
@@ -57,10 +63,16 @@ func (h *host) term() *Term {
 	return h.elector.term
 }
 
-func (d *simServer) lastBeat() time.Time {
+// seen is what the server has seen so far.
+func (d *simServer) seen() (beats []time.Time, takeovers int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.beats[len(d.beats)-1]
+	return slices.Clone(d.beats), len(d.takeovers)
+}
+
+func (d *simServer) lastBeat() time.Time {
+	beats, _ := d.seen()
+	return beats[len(beats)-1]
 }
 
 func about(t *testing.T, what string, got, want, slack time.Duration) {
@@ -73,8 +85,8 @@ func about(t *testing.T, what string, got, want, slack time.Duration) {
 func TestTimers_HeartbeatsComeExactlyAtTheirPeriod(t *testing.T) {
 	timed(t, func(t *testing.T, w *simWorld) {
 		w.join("a", 1, nil).reaches(Active)
-		time.Sleep(time.Minute + time.Millisecond)
-		beats := w.server.beats
+		time.Sleep(betweenBeats)
+		beats, _ := w.server.seen()
 		for i := range beats[1:] {
 			if d := beats[i+1].Sub(beats[i]); d != simHeartbeat {
 				t.Fatalf("beat %d came %s after the one before", i+1, d)
@@ -119,7 +131,7 @@ func TestTimers_AHolderWhoseWorkHangsGivesUpAtItsShareOfTheIdleTime(t *testing.T
 		a := w.join("a", 1, func(c *Config) { c.Waiting = func(context.Context) (bool, error) { return true, nil } })
 		a.reaches(Active)
 		term := a.term()
-		time.Sleep(time.Minute)
+		time.Sleep(betweenBeats)
 		term.Progress()
 		last := time.Now()
 		a.reaches(Demoting)
@@ -138,12 +150,12 @@ func TestTimers_TakeoverComesAtTheStaleTimeOfTheWatchersClock(t *testing.T) {
 				a := w.join("a", 1, nil)
 				a.reaches(Active)
 				b := w.join("b", rate, nil)
-				time.Sleep(time.Minute)
+				time.Sleep(betweenBeats)
 				a.freeze()
 				last := w.server.lastBeat()
 				about(t, "took over", b.reaches(Active).Sub(last), time.Duration(float64(simStale)/rate), 2*b.elector.cfg.poll())
-				if len(w.server.takeovers) != 1 {
-					t.Fatalf("%d takeovers", len(w.server.takeovers))
+				if _, n := w.server.seen(); n != 1 {
+					t.Fatalf("%d takeovers", n)
 				}
 			})
 		})
@@ -160,7 +172,7 @@ func TestTimers_TheProcessEndsBeforeTheStaleTime(t *testing.T) {
 				a.start(func(context.Context, *Term) error { <-a.dead; return nil }, func(c *Config) { c.StaleHeartbeat, c.Heartbeat = stale, stale/5 })
 				w.all = append(w.all, a)
 				a.reaches(Active)
-				time.Sleep(time.Minute)
+				time.Sleep(betweenBeats)
 				last := w.server.lastBeat()
 				a.sever(linkLock, linkWatch, linkWork)
 				<-a.dead
@@ -190,9 +202,9 @@ func TestTimers_TheOldBotsKillLoop(t *testing.T) {
 				w.join("b", 1.04, old)
 				w.join("c", 1, old)
 				about(t, "ACTIVE", a.reaches(Active).Sub(w.began), warm, time.Second)
-				time.Sleep(time.Minute)
-				if w.oracle.Terms != 1 || len(w.server.takeovers) != 0 {
-					t.Fatalf("%d terms, %d takeovers", w.oracle.Terms, len(w.server.takeovers))
+				time.Sleep(betweenBeats)
+				if _, n := w.server.seen(); w.server.read().epoch != 1 || n != 0 {
+					t.Fatalf("%d terms, %d takeovers", w.server.read().epoch, n)
 				}
 			})
 		})
