@@ -31,6 +31,7 @@ type metrics struct {
 	provider   *provider.Metrics
 	telegram   *telegram.Metrics
 	low        prometheus.Gauge
+	swept      *prometheus.CounterVec
 }
 
 func newMetrics(version string) *metrics {
@@ -43,7 +44,10 @@ func newMetrics(version string) *metrics {
 			Name: "kiosk_provider_low_credits", Help: "Credits below which the operators are alarmed (LOW_CREDITS).",
 		}),
 	}
-	r.MustRegister(m.low)
+	m.swept = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kiosk_sweep_rows_total", Help: "Rows that were left behind and cleared away, by sweep.",
+	}, []string{"sweep"})
+	r.MustRegister(m.low, m.swept)
 	lanes := lane.NewMetrics(r)
 	m.inbox.Lane, m.outbox.Lane, m.generation.Lane = lanes, lanes, lanes
 	return m

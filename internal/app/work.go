@@ -109,7 +109,7 @@ func (a *App) sweeps() []sweep.Sweep {
 }
 
 // swept is told what each sweep found, also when it was nothing.
-func (a *App) swept(string, int) {}
+func (a *App) swept(name string, n int) { a.metrics.swept.WithLabelValues(name).Add(float64(n)) }
 
 // callback hands a provider's callback to its generation. The lane is its id.
 func (a *App) callback(ctx context.Context, tx pgx.Tx, m inbox.Message) error {
