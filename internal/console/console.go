@@ -129,9 +129,23 @@ func (c *Console) ping(ctx context.Context) (time.Duration, error) {
 	return time.Since(start), err
 }
 
+// Reason says why an instance is not well.
+type Reason string
+
+// The reasons.
+const (
+	DatabaseDown Reason = "the database does not answer"
+	NotReadable  Reason = "a part of this page cannot be read from the database"
+	LockTrouble  Reason = "the lock is in trouble"
+	OtherSchema  Reason = "the schema is not what this version wants"
+	OrdersStuck  Reason = "orders are due and nobody works on them"
+	BooksWrong   Reason = "the books contradict themselves"
+)
+
 // Health is the answer of /health. Its names are a contract with dashboards.
 type Health struct {
-	Status        string           `json:"status"` // ok, degraded, down
+	Status        string           `json:"status"`            // ok, degraded, down
+	Reasons       []Reason         `json:"reasons,omitempty"` // why it is not ok
 	Version       string           `json:"version"`
 	Instance      string           `json:"instance"`
 	UptimeSeconds float64          `json:"uptime_seconds"`
@@ -214,12 +228,12 @@ func (c *Console) health(w http.ResponseWriter, r *http.Request) {
 	c.lock(&h.Lock)
 	latency, err := c.ping(ctx)
 	if err != nil {
-		h.Status = "down"
+		h.Status, h.Reasons = "down", []Reason{DatabaseDown}
 		answer(w, http.StatusServiceUnavailable, h)
 		return
 	}
 	h.Database = Database{OK: true, LatencyMS: float64(latency.Microseconds()) / 1000}
-	if !c.fill(&h) {
+	if h.Reasons = c.fill(&h); len(h.Reasons) > 0 {
 		h.Status = "degraded"
 	}
 	answer(w, http.StatusOK, h)
@@ -239,14 +253,32 @@ func (c *Console) lock(l *Lock) {
 	}
 }
 
-// fill copies the vitals and reports whether all is well.
-func (c *Console) fill(h *Health) bool {
+// fill copies the vitals and returns what is not well.
+func (c *Console) fill(h *Health) []Reason {
 	v := c.vitals(maxHealthAge)
 	t := v.Takeovers
 	h.Lock.Takeovers = Takeovers{Total: t.Heartbeat + t.Idle + t.Forced, Heartbeat: t.Heartbeat, Idle: t.Idle, Forced: t.Forced}
 	h.Lock.LastTakeover = t.Last
 	h.Migrations, h.Inbox, h.Outbox, h.Generations = v.Migrations, v.Inbox, v.Outbox, v.Generations
 	h.Ledger = Ledger{Stats: v.Holds, Audit: c.audit.Load()}
-	contradicts := h.Ledger.Audit != nil && h.Ledger.Audit.Defects > 0
-	return v.Err == nil && h.Lock.Trouble == "" && v.Migrations.Verified && v.Generations.Stuck == 0 && !contradicts
+	return h.reasons(v.Err)
+}
+
+func (h *Health) reasons(unread error) []Reason {
+	var list []Reason
+	for _, c := range []struct {
+		holds bool
+		why   Reason
+	}{
+		{unread != nil, NotReadable},
+		{h.Lock.Trouble != "", LockTrouble},
+		{unread == nil && !h.Migrations.Verified, OtherSchema},
+		{h.Generations.Stuck > 0, OrdersStuck},
+		{h.Ledger.Audit != nil && h.Ledger.Audit.Defects > 0, BooksWrong},
+	} {
+		if c.holds {
+			list = append(list, c.why)
+		}
+	}
+	return list
 }

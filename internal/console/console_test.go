@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"strings"
@@ -114,6 +115,7 @@ func TestLockTrouble_IsSaidWithoutItsText(t *testing.T) {
 	}
 	i.wants(t, "/readyz", 503, map[string]any{"reason": "the lock is in trouble"})
 	body := i.wants(t, "/health", 200, map[string]any{"status": "degraded", "database.ok": true})
+	because(t, body, console.LockTrouble)
 	if text, ok := at(body, "lock.trouble"); !ok || text == "" || strings.Contains(text.(string), "127.0.0.1") {
 		t.Errorf("lock.trouble is %v", text)
 	}
@@ -253,7 +255,8 @@ func TestHealth_StuckGenerationDegrades(t *testing.T) {
 	t.Parallel()
 	i := activeInstance(t)
 	i.exec(t, running("interval '10 minutes'"))
-	i.wants(t, "/health", 200, map[string]any{"status": "degraded", "generations.running": 1.0, "generations.stuck": 1.0})
+	body := i.wants(t, "/health", 200, map[string]any{"status": "degraded", "generations.running": 1.0, "generations.stuck": 1.0})
+	because(t, body, console.OrdersStuck)
 	i.wants(t, "/readyz", 200, nil)
 }
 
@@ -261,9 +264,10 @@ func TestHealth_UnverifiedSchemaDegrades(t *testing.T) {
 	t.Parallel()
 	i := activeInstance(t)
 	i.exec(t, `DELETE FROM migration_history WHERE number = (SELECT max(number) FROM migration_history)`)
-	i.wants(t, "/health", 200, map[string]any{
+	body := i.wants(t, "/health", 200, map[string]any{
 		"status": "degraded", "migrations.applied": migrations(t) - 1, "migrations.pending": 1.0, "migrations.verified": false,
 	})
+	because(t, body, console.OtherSchema)
 	changed := activeInstance(t)
 	changed.exec(t, `UPDATE migration_history SET sha256 = 'other' WHERE number = 1`)
 	changed.wants(t, "/health", 200, map[string]any{"status": "degraded", "migrations.pending": 0.0, "migrations.verified": false})
@@ -273,7 +277,15 @@ func TestHealth_UnreadablePartDegrades(t *testing.T) {
 	t.Parallel()
 	i := activeInstance(t)
 	i.exec(t, `ALTER TABLE inbox_messages RENAME TO elsewhere`)
-	i.wants(t, "/health", 200, map[string]any{"status": "degraded", "database.ok": true})
+	because(t, i.wants(t, "/health", 200, map[string]any{"status": "degraded", "database.ok": true}), console.NotReadable)
+}
+
+// because wants these reasons and no others.
+func because(t *testing.T, body map[string]any, want ...console.Reason) {
+	t.Helper()
+	if got := fmt.Sprint(body["reasons"]); got != fmt.Sprint(want) {
+		t.Errorf("the reasons are %s, want %s", got, want)
+	}
 }
 
 func TestNew_RefusesMissingParts(t *testing.T) {
