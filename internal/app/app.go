@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/PaulSonOfLars/gotgbot/v2"
@@ -70,6 +71,8 @@ type App struct {
 	mu     sync.Mutex
 	active *work // what runs during this instance's term, nil when PASSIVE
 	warmed *work // what warm has made for work; only they touch it
+
+	refusedAt atomic.Int64 // when a wrong secret was last noted
 
 	serving     chan struct{} // closed once updates can arrive
 	servingOnce sync.Once
@@ -175,8 +178,8 @@ func (a *App) migrate(ctx context.Context) error {
 	return a.checkDomain(ctx)
 }
 
-// checkDomain refuses a lock that lives in another database than the work: its
-// terms would mean nothing there.
+// checkDomain refuses a lock that lives in another database than the work, also in
+// a copy: its terms would mean nothing here.
 func (a *App) checkDomain(ctx context.Context) error {
 	if a.cfg.LockURL == "" {
 		return nil
@@ -187,8 +190,8 @@ func (a *App) checkDomain(ctx context.Context) error {
 		return fmt.Errorf("connect for the lock: %w; %s", err, remedy)
 	}
 	defer func() { _ = conn.Close(ctx) }() // it has told all it can
-	ofLock, lockErr := singleton.Domain(ctx, conn)
-	ofWork, workErr := singleton.Domain(ctx, a.pool)
+	ofLock, lockErr := pg.Identity(ctx, conn)
+	ofWork, workErr := pg.Identity(ctx, a.pool)
 	if err := errors.Join(lockErr, workErr); err != nil {
 		return fmt.Errorf("compare the lock's database with the work's: %w; %s", err, remedy)
 	}

@@ -54,7 +54,22 @@ func traceOfOrder(r *http.Request) (id trace.ID, isNew bool) {
 }
 
 func (a *App) fromTelegram(r *http.Request) bool {
-	return a.gate.Admit(r.Context(), r.Header.Get("X-Telegram-Bot-Api-Secret-Token"))
+	given := r.Header.Get("X-Telegram-Bot-Api-Secret-Token")
+	if a.gate.Admit(r.Context(), given) {
+		return true
+	}
+	if given != "" { // who scans the network sends none
+		a.noteRefused()
+	}
+	return false
+}
+
+// noteRefused says at most once a minute that a delivery had another secret.
+func (a *App) noteRefused() {
+	now, last := time.Now().UnixNano(), a.refusedAt.Load()
+	if now-last > int64(time.Minute) && a.refusedAt.CompareAndSwap(last, now) {
+		a.log.Warn("delivery refused", "error", "its secret is not this instance's; give all instances one TELEGRAM_WEBHOOK_SECRET and restart the ACTIVE one")
+	}
 }
 
 // openUpdate says what an update is without acting on it. What is no update is

@@ -66,6 +66,19 @@ func Pooled(ctx context.Context, url string) (bool, error) {
 	return pid != c.PgConn().PID(), nil
 }
 
+//go:embed sql/identity.sql
+var sqlIdentity string
+
+// Identity tells databases apart, also copies of one, whatever addresses and roles
+// lead to them. It changes when the server is started anew.
+func Identity(ctx context.Context, db DB) (string, error) {
+	var id string
+	if err := db.QueryRow(ctx, sqlIdentity).Scan(&id); err != nil {
+		return "", fmt.Errorf("ask which database this is: %w", err)
+	}
+	return id, nil
+}
+
 //go:embed sql/session_limits.sql
 var sqlSessionLimits string
 

@@ -21,9 +21,6 @@ import (
 //go:embed sql/server.sql
 var sqlServer string
 
-//go:embed sql/domain.sql
-var sqlDomain string
-
 //go:embed sql/rights.sql
 var sqlRights string
 
@@ -34,6 +31,8 @@ const (
 	checkMigrations = "migrations"
 	checkStatements = "statements"
 	checkInstances  = "instances"
+	checkInbox      = "inbox"
+	checkAddress    = "address"
 	checkToken      = "telegram token"
 	checkWebhook    = "telegram webhook"
 	checkSecret     = "telegram secret"
@@ -131,7 +130,8 @@ func askServer(ctx context.Context, db pg.DB) (server, error) {
 	if err := db.QueryRow(ctx, sqlServer).Scan(&s.number, &s.version, &s.readOnly, &s.name, &s.role, &s.pid); err != nil {
 		return s, fmt.Errorf("ask the server: %w", err)
 	}
-	err := db.QueryRow(ctx, sqlDomain).Scan(&s.domain)
+	var err error
+	s.domain, err = pg.Identity(ctx, db)
 	return s, err
 }
 
