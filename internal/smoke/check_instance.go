@@ -30,8 +30,8 @@ var sqlInboxClean string
 func instanceChecks() []check {
 	return []check{
 		{name: checkInstances, needs: []string{checkStatements}, running: true, limit: 4 * time.Second, run: instances},
-		{name: "inbox", needs: []string{checkInstances}, running: true, limit: 6 * time.Second, run: roundTrip},
-		{name: "address", settings: []string{"WEBHOOK_BASE_URL"}, needs: []string{checkInstances}, running: true, limit: 4 * time.Second, run: address},
+		{name: checkInbox, needs: []string{checkInstances}, running: true, limit: 6 * time.Second, run: roundTrip},
+		{name: checkAddress, settings: []string{"WEBHOOK_BASE_URL"}, needs: []string{checkInstances}, running: true, limit: 4 * time.Second, run: address},
 		{name: "clock", needs: []string{checkDatabase}, limit: 4 * time.Second, run: clock},
 		{name: "disk", limit: time.Second, run: disk},
 		{name: checkGeneration, needs: []string{checkModels, checkCredits}, limit: 10 * time.Minute, run: generate},
@@ -58,8 +58,8 @@ func instances(ctx context.Context, r *run) finding {
 		if i.Lock.State == string(singleton.Active) {
 			active = append(active, i.Instance)
 		}
-		if i.Status != "ok" {
-			unwell = append(unwell, fmt.Sprintf("%s is %s", i.Instance, i.Status))
+		if why := complaints(i); i.Status != "ok" && why != "" {
+			unwell = append(unwell, fmt.Sprintf("%s is %s%s", i.Instance, i.Status, why))
 		}
 	}
 	switch {
@@ -69,6 +69,20 @@ func instances(ctx context.Context, r *run) finding {
 		return warn(healthNotFine, "%s", strings.Join(unwell, ", "))
 	}
 	return pass("%s is ACTIVE, epoch %d, last heartbeat %s ago; %s", h.Holder, h.Epoch, h.HeartbeatAge.Round(10*time.Millisecond), described(reached))
+}
+
+// complaints is why an instance is not well, "" when other checks say all of it.
+func complaints(h console.Health) string {
+	if len(h.Reasons) == 0 {
+		return " and does not say why" // an older version
+	}
+	text := ""
+	for _, why := range h.Reasons {
+		if why != console.OtherSchema && why != console.BooksWrong {
+			text += ", " + string(why)
+		}
+	}
+	return strings.Replace(text, ", ", ": ", 1)
 }
 
 // changedHands reports that another term began since h was read.
@@ -165,7 +179,7 @@ func roundTrip(ctx context.Context, r *run) (f finding) {
 		err := r.pool.QueryRow(ctx, sqlInboxState, sourceTelegram, key).Scan(&state, &problem)
 		switch {
 		case err == nil && state == "done":
-			return pass("stored in %s, handled after %s, removed", stored.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+			return r.setAside(ctx, pass("stored in %s, handled after %s, removed", stored.Round(time.Millisecond), time.Since(began).Round(time.Millisecond)))
 		case err == nil && problem != "":
 			return fail(inboxFailed, "%s", problem)
 		case err != nil && !pg.IsPassing(err) && ctx.Err() == nil:
@@ -176,6 +190,18 @@ func roundTrip(ctx context.Context, r *run) (f finding) {
 		pause(ctx, 30*time.Millisecond)
 	}
 	return fail(inboxNotHandled, "")
+}
+
+// setAside returns f unless updates were given up a short time ago.
+func (r *run) setAside(ctx context.Context, f finding) finding {
+	stats, err := inbox.ReadStats(ctx, r.pool)
+	switch {
+	case err != nil:
+		return whyNot(err)
+	case stats.FailedRecent > 0:
+		return warn(inboxAside, "%d in the last hour", stats.FailedRecent)
+	}
+	return f
 }
 
 // handleLimit is how long an empty message may wait for its turn.

@@ -22,7 +22,7 @@ func serviceChecks() []check {
 		{name: checkToken, settings: token, limit: 5 * time.Second, run: botToken},
 		{name: checkWebhook, settings: hook, needs: []string{checkToken}, limit: 5 * time.Second, run: webhook},
 		{name: checkSecret, needs: []string{checkWebhook}, limit: time.Second, run: secret},
-		{name: "telegram delivery", needs: []string{checkSecret}, limit: time.Second, run: delivery},
+		{name: "telegram delivery", needs: []string{checkSecret}, unless: []string{checkInbox, checkAddress}, limit: time.Second, run: delivery},
 		{name: "telegram updates", needs: []string{checkWebhook}, limit: time.Second, run: updates},
 		{name: checkKieKey, settings: []string{"KIE_API_KEY", "KIE_API_URL"}, limit: 6 * time.Second, run: kieAccount},
 		{name: checkCredits, needs: []string{checkKieKey, checkModels}, limit: time.Second, run: credits},

@@ -43,9 +43,9 @@ func instanceFaults() []broken {
 			other := instance(s.T, `{"status":"ok","instance":"other","lock":{"state":"ACTIVE"}}`)
 			s.change = func(c *smoke.Config) { c.Instances = []string{a.URL(), other} }
 		}},
-		{name: "unwell", check: "instances", says: "an instance reports that it is not well", also: "other is degraded", how: func(s *stage) {
+		{name: "unwell", check: "instances", says: "an instance reports that it is not well", also: "other is degraded: orders are due", how: func(s *stage) {
 			s.serve()
-			other := instance(s.T, `{"status":"degraded","instance":"other","lock":{"state":"PASSIVE"}}`)
+			other := instance(s.T, `{"status":"degraded","reasons":["orders are due and nobody works on them","the books contradict themselves"],"instance":"other","lock":{"state":"PASSIVE"}}`)
 			s.change = func(c *smoke.Config) { c.Instances = []string{other} }
 		}},
 		{name: "inbox not stored", check: "inbox", says: "the inbox cannot store a message", how: func(s *stage) {
@@ -59,6 +59,11 @@ func instanceFaults() []broken {
 		{name: "inbox fails", check: "inbox", says: "the ACTIVE instance fails on a message", how: func(s *stage) {
 			s.serve()
 			refuse("UPDATE", "inbox_messages", "NEW.state = 'done'")(s)
+		}},
+		{name: "update set aside", check: "inbox", says: "updates were set aside after several attempts", also: "1 in the last hour", how: func(s *stage) {
+			s.serve()
+			s.exec(`INSERT INTO inbox_messages (source, key, lane, body, state) VALUES ('telegram', 'aside', '7', '', 'failed'), ('telegram', 'old', '7', '', 'failed')`)
+			s.exec(`UPDATE inbox_messages SET due_at = due_at - interval '2 hours' WHERE key = 'old'`)
 		}},
 		{name: "inbox row stays", check: "inbox", says: "the scratch row of the inbox check cannot be removed", how: func(s *stage) {
 			s.serve()

@@ -197,6 +197,7 @@ func databaseFaults() []broken {
 		{name: "column gone", check: "statements", says: "an SQL statement does not fit this database", also: "outbox", how: sql(`ALTER TABLE outbox_messages DROP COLUMN error`)},
 		{name: "function changed", check: "statements", says: "an SQL statement does not fit this database", also: "internal/ledger/sql/audit.sql: SQLSTATE 42", how: sql(`DROP FUNCTION ledger_audit()`)},
 		{name: "lock function gone", check: "statements", says: "an SQL statement does not fit this database", also: "singleton/sql/fence.sql", how: sql(`DROP FUNCTION singleton_check`)},
+		{name: "lock column gone", check: "statements", says: "an SQL statement does not fit this database", also: ": singleton/sql/", how: sql(`ALTER TABLE singleton_lease RENAME COLUMN beat_at TO beat_gone`)},
 		{name: "column privilege lost", check: "statements", says: "the role may not run an SQL statement", also: "42501", how: func(s *stage) {
 			s.settings["DATABASE_MIGRATE_URL"], s.settings["LOCK_DATABASE_URL"] = s.Database, s.Database
 			s.settings["DATABASE_URL"] = s.as(`REVOKE UPDATE ON inbox_messages FROM $role; GRANT UPDATE (done_at, error, attempts, due_at) ON inbox_messages TO $role`)

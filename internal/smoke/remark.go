@@ -56,6 +56,7 @@ func bookRemarks() []remark {
 		{inboxNotStored, "the row could not be committed", "read the message; free disk space on the database server; grant INSERT on inbox_messages"},
 		{inboxNotHandled, "it is overloaded, stuck, or cannot reach the database that this run uses", "look at /health (inbox, outbox) and at the log of the ACTIVE instance; `kiosk serve` elsewhere takes over when it is stopped"},
 		{inboxFailed, "its database transactions fail", "search its log for `message failed`"},
+		{inboxAside, "each failed five times within the last hour; their people were told that something went wrong", "search the log for `message failed`: it has the error and the key of the update; fix that cause"},
 		{inboxRowStays, "the role may not delete from inbox_messages", "GRANT DELETE ON inbox_messages; rows whose key begins with smoke: do no harm"},
 	}
 }
@@ -98,7 +99,7 @@ func instanceRemarks() []remark {
 		{nobodyActive, "nothing runs, or the instances cannot reach the database", "start `kiosk serve`; when one runs, read its log for `lock trouble`"},
 		{holderSilent, "it died without a stop and no standby runs, or it hangs", "start an instance: it takes over after the stale time; run two for a hot standby"},
 		{twoActive, "they use two databases, or one shows an answer of the past", "compare DATABASE_URL and LOCK_DATABASE_URL of both; stop one at once"},
-		{healthNotFine, "its /health says degraded or down", "open /health of that instance: migrations, lock trouble, and stuck generations are named there"},
+		{healthNotFine, "its /health says degraded or down", "the reason stands in the line; its explanation is under \"What /health says\""},
 		{addressDead, "nothing listens there, or this machine may not reach it although Telegram may", "open WEBHOOK_BASE_URL/livez from another network; correct DNS, the proxy or WEBHOOK_BASE_URL"},
 		{addressElse, "WEBHOOK_BASE_URL leads to another service, or a proxy does not pass /webhook on", "correct WEBHOOK_BASE_URL, or let the proxy pass all paths to the instances"},
 		{diskFull, "results that wait for delivery are kept there", "free space, or mount a larger disk; the instance needs at least 1 GiB"},

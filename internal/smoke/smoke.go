@@ -99,6 +99,7 @@ type check struct {
 	name     string
 	settings []string // that it reads; a problem with one of them skips it
 	needs    []string // checks that must not have failed
+	unless   []string // checks that, where they are made, say all of it when they fail
 	running  bool     // it asks running instances
 	limit    time.Duration
 	run      func(context.Context, *run) finding
@@ -257,6 +258,25 @@ func (r *run) missing(c check) (finding, bool) {
 			return skip("waits for the check %q", name), true
 		case Skipped: // say what it all begins with
 			return skip("%s", o.result.Cause), true
+		}
+	}
+	return r.explained(c)
+}
+
+// explained reports that another check says what this one would repeat.
+func (r *run) explained(c check) (finding, bool) {
+	for _, name := range c.unless {
+		o := r.outcome[name]
+		if o == nil || r.BeforeStart {
+			continue
+		}
+		<-o.done
+		switch o.result.Status {
+		case Fail:
+			return skip("waits for the check %q", name), true
+		case Skipped:
+			return skip("%s", o.result.Cause), true
+		case Pass, Warn:
 		}
 	}
 	return finding{}, false

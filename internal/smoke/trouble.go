@@ -61,6 +61,7 @@ const (
 	inboxNotStored  trouble = "the inbox cannot store a message"
 	inboxNotHandled trouble = "the ACTIVE instance does not handle the inbox"
 	inboxFailed     trouble = "the ACTIVE instance fails on a message that needs nothing done"
+	inboxAside      trouble = "updates were set aside after several attempts"
 	inboxRowStays   trouble = "the scratch row of the inbox check cannot be removed"
 
 	tgDown      trouble = "Telegram's server does not answer"
@@ -140,9 +141,25 @@ func Page() string {
 	var b strings.Builder
 	b.WriteString("| smoke says | why | remedy |\n|---|---|---|\n")
 	for _, r := range remarks() {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.of, r.why, r.remedy)
+		fmt.Fprintf(&b, "| <a id=\"%s\"></a>%s | %s | %s |\n", anchor(string(r.of)), r.of, r.why, r.remedy)
 	}
 	return b.String()
+}
+
+// Anchor returns where the page explains a cause, "" for a cause of nobody's.
+func Anchor(cause string) string {
+	for _, text := range Texts() {
+		if cause == text || strings.HasPrefix(cause, text+":") {
+			return anchor(text)
+		}
+	}
+	return ""
+}
+
+// anchor is how a browser finds the line of a text.
+func anchor(text string) string {
+	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	return "smoke-" + strings.Join(words, "-")
 }
 
 func remarks() []remark {
