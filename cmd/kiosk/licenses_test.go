@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write licenses.txt anew")
+var update = flag.Bool("update", false, "write licenses.txt and docs/faults.md anew")
 
 // linked returns the folder of every module that the program is made of, and of
 // Go itself.
