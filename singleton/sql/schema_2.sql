@@ -88,8 +88,14 @@ BEGIN
         BEGIN
             PERFORM pg_advisory_lock(lock_key);
         EXCEPTION WHEN lock_not_available THEN
-            outcome := 'busy';
-            RETURN;
+            -- The lock may have been granted at the moment at which the wait ended,
+            -- and a session's lock survives the error: then it is ours after all.
+            IF NOT EXISTS (SELECT 1 FROM pg_locks k JOIN pg_database d ON d.oid = k.database AND d.datname = current_database()
+                    WHERE k.pid = pg_backend_pid() AND k.locktype = 'advisory' AND k.granted AND k.objsubid = 1
+                      AND ((k.classid::bigint << 32) | k.objid::bigint) = lock_key) THEN
+                outcome := 'busy';
+                RETURN;
+            END IF;
         END;
     END IF;
 
