@@ -47,7 +47,7 @@ func TestGrant_WhoIsToldBusyDoesNotHoldTheLock(t *testing.T) {
 		text := <-outcome
 		var holds bool
 		if err := pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = $1)`,
-			int32(conns[1].PgConn().PID())).Scan(&holds); err != nil { //nolint:gosec // a process id
+			int32(conns[1].PgConn().PID())).Scan(&holds); err != nil {
 			t.Fatal(err)
 		}
 		if holds != (text == "acquired") {
