@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,11 +40,11 @@ type simWorld struct {
 	exact  bool          // messages take no time
 	list   []fault       // that may happen
 	gap    time.Duration // the longest time between two of them
+	lasts  atomic.Int64  // how many are not over
 
 	mu     sync.Mutex
 	hosts  []*host
-	heals  sync.WaitGroup // faults that are not over
-	all    []*host        // with those that died
+	all    []*host // with those that died
 	number int
 }
 
@@ -91,7 +92,9 @@ func (w *simWorld) run() {
 		time.Sleep(w.dice.upTo(w.gap))
 		w.fault()
 	}
-	w.heals.Wait()
+	for w.lasts.Load() > 0 { // no WaitGroup: one may begin when the last is over
+		time.Sleep(10 * time.Millisecond)
+	}
 	w.oracle.tellf("all is healed")
 	w.server.recover()
 	w.recovers()
@@ -180,9 +183,9 @@ func (h *host) exits() {
 
 // later undoes a fault.
 func (w *simWorld) later(after time.Duration, undo func()) {
-	w.heals.Add(1)
+	w.lasts.Add(1)
 	time.AfterFunc(after, func() {
-		defer w.heals.Done()
+		defer w.lasts.Add(-1)
 		undo()
 	})
 }
@@ -307,10 +310,12 @@ func (w *simWorld) replaceLater(h *host, after time.Duration) {
 
 func (w *simWorld) restarted(h *host) {
 	h.stop()
-	w.heals.Go(func() {
+	w.lasts.Add(1)
+	go func() {
+		defer w.lasts.Add(-1)
 		<-h.done
 		w.replaceLater(h, 100*time.Millisecond)
-	})
+	}()
 }
 
 // active is the host that is the holder, has the newest term and trusts itself.
