@@ -135,7 +135,7 @@ func lockFaults() []fault {
 	return []fault{
 		{
 			name: "heartbeat fails", cause: "the statement that renews the lock is refused: a column was renamed", fresh: true,
-			health: "not ACTIVE", log: "lock trouble", part: "42703", alone: "KioskNobodyActive", alert: noteChat, metric: "kiosk_singleton_active 0",
+			health: "the lock is in trouble; `lock.state` is not ACTIVE", log: "lock trouble", part: "42703", alone: "KioskNobodyActive", alert: noteChat, metric: "kiosk_singleton_active 0",
 			how: func(s *scene) {
 				hasty(s)
 				s.run()
@@ -192,7 +192,10 @@ func freeze(s *scene) {
 	p := serve(s.t, s.settings(), "frozen")
 	s.t.Cleanup(func() { _ = p.cmd.Process.Signal(syscall.SIGCONT) })
 	b.add(p)
-	until(s.t, "the instance is ACTIVE", p.active)
+	until(s.t, "the instance is ACTIVE and serves", func() bool {
+		info, err := s.api().GetWebhookInfoWithContext(s.Context(), nil)
+		return err == nil && strings.HasPrefix(info.Url, b.URL) && p.active()
+	})
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		s.t.Fatal(err)
 	}

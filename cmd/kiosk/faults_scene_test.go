@@ -201,7 +201,7 @@ func inWords(code int, h console.Health) string {
 // record is one line of a log.
 var record = regexp.MustCompile(`level=(WARN|ERROR|INFO) msg=("(?:[^"\\]|\\.)*"|\S+)(.*)`)
 
-var attribute = regexp.MustCompile(`\b(error|alert|detail|reason|former)=("(?:[^"\\]|\\.)*"|\S+)`)
+var attribute = regexp.MustCompile(`\b(?:error|cause|alert|detail|reason|former)=("(?:[^"\\]|\\.)*"|\S+)`)
 
 // logged returns the first line after an offset with this message whose text has
 // the part, "" while there is none.
@@ -212,8 +212,10 @@ func (s *scene) logged(offset int, message, part string) string {
 			continue
 		}
 		text := m[1] + " " + message
-		if a := attribute.FindStringSubmatch(m[3]); a != nil {
-			text += ": " + unquoted(a[2])
+		for _, a := range attribute.FindAllStringSubmatch(m[3], -1) {
+			if said := unquoted(a[1]); said != "" {
+				return text + ": " + said
+			}
 		}
 		return text
 	}
@@ -237,6 +239,9 @@ func masked(s string) string {
 		{`broken_\d+`, "kiosk_work"},
 		{`\b\d+h\d+m\d+s|\b\d+m\d+s|\b\d+(?:\.\d+)?(?:s|ms|µs)\b`, "N s"},
 		{`server process \d+ and \d+`, "server process N and M"},
+		{`pending: \d{4}_\w+\.sql`, "pending: the newest file"},
+		{`; \d+ more`, ""},
+		{`ledger_top_up\((unknown|text)[a-z, ]*\)`, "ledger_top_up(…)"},
 		{`waiting: \d+`, "waiting: N"},
 		{`user=\w+ database=\w+`, "user=… database=…"},
 		{`->HOST:PORT`, ""},
