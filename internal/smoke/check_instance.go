@@ -76,13 +76,16 @@ func complaints(h console.Health) string {
 	if len(h.Reasons) == 0 {
 		return " and does not say why" // an older version
 	}
-	text := ""
+	var all []string
 	for _, why := range h.Reasons {
 		if why != console.OtherSchema && why != console.BooksWrong {
-			text += ", " + string(why)
+			all = append(all, string(why))
 		}
 	}
-	return strings.Replace(text, ", ", ": ", 1)
+	if len(all) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(all, ", ")
 }
 
 // changedHands reports that another term began since h was read.
