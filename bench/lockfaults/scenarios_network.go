@@ -231,6 +231,12 @@ func slowAnswersRound(ctx context.Context, t *trial, a *arena) error {
 	if _, err := a.await(ctx, "a job to begin", 0, func(e *event) bool { return e.Kind == evBegin && e.member == m }); err != nil {
 		return err
 	}
+	if err := m.lock.meets(ctx, "singleton_lease SET beat"); err != nil {
+		return err
+	}
+	if err := pause(ctx, 100*ms); err != nil { // it is answered, and the next one will be the first to wait
+		return err
+	}
 	m.lock.change(link{}, link{latency: 2800 * ms})
 	for range 2 { // the second is sent when the first is answered
 		if err := m.lock.meets(ctx, "singleton_lease SET beat"); err != nil {
