@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	crowd    = 4  // scenarios at once: they wait more than they compute
+	crowd    = 8  // scenarios at once: they wait more than they compute
 	fewest   = 50 // points: the routes had more when this was written
 	missable = 20 // one scenario in so many may miss its point: two workers may swap
 )
@@ -26,7 +26,7 @@ type route struct {
 	from         string            // where it parts from the first one, by a label
 	end          end               // without a crash
 	film         bool              // the result is no picture
-	oneSide      bool              // alternate the sides instead of trying both: the first route has tried the same steps
+	sampled      bool              // every other point, on sides in turn: the first route has tried the same steps
 }
 
 func routes() []route {
@@ -34,19 +34,18 @@ func routes() []route {
 	return []route{
 		{name: "delivery", prompt: "a lighthouse at dawn", buttons: picture, end: delivered},
 		{name: "refusal by the model", prompt: "a nude statue", buttons: picture, from: "callback kie", end: released},
-		{name: "video", prompt: "a wave", buttons: []string{"Seedance", "Video"}, from: "kie createTask", end: delivered, film: true, oneSide: true},
-		{name: "polling", prompt: "a harbour", buttons: picture, settings: map[string]string{"BOT_MODE": "polling"}, end: delivered, oneSide: true},
+		{name: "video", prompt: "a wave", buttons: []string{"Seedance", "Video"}, from: "kie createTask", end: delivered, film: true, sampled: true},
+		{name: "polling", prompt: "a harbour", buttons: picture, settings: map[string]string{"BOT_MODE": "polling"}, end: delivered, sampled: true},
 	}
 }
 
 // plan is what to try at the points of a route.
 func (r route) plan(points []wire.Point) (plan []scenario) {
 	for i, p := range points {
-		if !r.oneSide || i%2 == 0 {
-			plan = append(plan, scenario{route: r, trap: wire.Trap{Point: p, Side: wire.Before}})
-		}
-		if !r.oneSide || i%2 == 1 {
-			plan = append(plan, scenario{route: r, trap: wire.Trap{Point: p, Side: wire.After}})
+		for side, s := range []wire.Side{wire.Before, wire.After} {
+			if !r.sampled || i%4 == 2*side {
+				plan = append(plan, scenario{route: r, trap: wire.Trap{Point: p, Side: s}})
+			}
 		}
 	}
 	return plan
@@ -61,8 +60,8 @@ func recoveries(t *testing.T, r route, points []wire.Point) (plan []scenario) {
 		}
 		first := scenario{route: r, trap: wire.Trap{Point: p, Side: wire.After}}
 		for i, q := range survey(t, first) {
-			if i%4 == 0 { // some, and the sides in turn: the steps are those of the first route
-				side := []wire.Side{wire.Before, wire.After}[i/4%2]
+			if i%6 == 0 { // some, and the sides in turn: the steps are those of the first route
+				side := []wire.Side{wire.Before, wire.After}[i/6%2]
 				plan = append(plan, scenario{route: r, trap: first.trap, second: wire.Trap{Point: q, Side: side}})
 			}
 		}
