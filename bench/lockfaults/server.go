@@ -111,7 +111,9 @@ func (s *server) start(ctx context.Context) error {
 		}
 	}
 	args := []string{"-D", s.data(), "-k", s.dir, "-h", "127.0.0.1", "-p", strconv.Itoa(s.port)}
-	for _, setting := range append([]string{"timezone=UTC", "log_timezone=UTC"}, s.settings...) {
+	// A fast shutdown waits for whoever is cut off while it logs in: not for a minute.
+	common := []string{"timezone=UTC", "log_timezone=UTC", "authentication_timeout=3s"}
+	for _, setting := range append(common, s.settings...) {
 		args = append(args, "-c", setting)
 	}
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
