@@ -60,6 +60,7 @@ func (t tracing) close(limit context.Context) {
 	if err := t.provider.Shutdown(ctx); err != nil {
 		t.exporter.note(ctx, err)
 	}
+	t.exporter.end()
 }
 
 // queries traces the statements within our spans, without their parameters.
@@ -88,6 +89,7 @@ type exporter struct {
 	log    *slog.Logger
 	mu     sync.Mutex
 	failed bool
+	ended  bool // an export that a stop did not wait for says nothing more
 }
 
 func (e *exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
@@ -99,10 +101,17 @@ func (e *exporter) note(ctx context.Context, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
+	case e.ended:
 	case err != nil && !e.failed:
 		e.log.WarnContext(ctx, "traces not exported; look whether the collector at OTEL_EXPORTER_OTLP_ENDPOINT answers", "error", err.Error())
 	case err == nil && e.failed:
 		e.log.InfoContext(ctx, "traces are exported again")
 	}
 	e.failed = err != nil
+}
+
+func (e *exporter) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ended = true
 }
