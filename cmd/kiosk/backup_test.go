@@ -68,6 +68,11 @@ func TestBackup_ARestoredDumpIsSoundAndGoesOn(t *testing.T) {
 	files := p.Files()
 	p.Order("Pictures", "Z-Image", "a wave")
 	until(t, "the next picture comes", func() bool { return p.Files() > files })
+	pool := pgtest.Pool(t, restored)
+	until(t, "the order of before the dump is decided", func() bool {
+		ageUnknown(t, pool) // its callback may have gone to the first database
+		return second.health().Generations.Running == 0
+	})
 	second.settled(t)
 	if stdout, stderr, code := kiosk(t, env, "ledger", "verify"); code != 0 {
 		t.Errorf("ledger verify: %d %s %s", code, stdout, stderr)
