@@ -27,6 +27,9 @@ var sqlGrant string
 //go:embed sql/listen.sql
 var sqlListen string
 
+//go:embed sql/rehearse.sql
+var sqlRehearse string
+
 //go:embed sql/beat.sql
 var sqlBeat string
 
@@ -91,6 +94,8 @@ type pgSession struct {
 	conn *pgx.Conn
 	m    Mode
 	why  string
+
+	hears bool // requests to step down
 }
 
 func (s *pgSession) mode() (Mode, string) { return s.m, s.why }
@@ -133,6 +138,40 @@ func (s *pgSession) prepare(ctx context.Context) error {
 	}
 	if _, err := s.conn.Exec(ctx, sqlRegister, s.cfg.Name, stripes); err != nil {
 		return fmt.Errorf("register the lock: %w", err)
+	}
+	if s.m == Session {
+		return s.rehearse(ctx)
+	}
+	return nil
+}
+
+// rehearse does for nothing what has to be fast later.
+func (s *pgSession) rehearse(ctx context.Context) error {
+	if err := Rehearse(ctx, s.conn); err != nil {
+		return err
+	}
+	if _, err := s.conn.Exec(ctx, sqlBeat, s.cfg.Name, -1, noTerm, 0, false, 0); err != nil {
+		return fmt.Errorf("rehearse a heartbeat: %w", err)
+	}
+	return nil
+}
+
+// noTerm is a term that never was.
+const noTerm = "00000000-0000-0000-0000-000000000000"
+
+// Rehearse makes a session do once, without effect, what a grant and a fenced
+// transaction do, so that they cost no more later than they always cost: a new
+// session's first statements take some milliseconds each. Call it in the
+// AfterConnect of the pool that does the work.
+func Rehearse(ctx context.Context, c *pgx.Conn) error {
+	if _, err := c.Exec(ctx, sqlRehearse); err != nil {
+		return fmt.Errorf("rehearse the lock's statements: %w", err)
+	}
+	if c.Config().DefaultQueryExecMode != pgx.QueryExecModeCacheStatement {
+		return nil // nothing may stay with the session, or nothing would be used
+	}
+	if _, err := c.Prepare(ctx, sqlFence, sqlFence); err != nil {
+		return fmt.Errorf("prepare the fence: %w", err)
 	}
 	return nil
 }
@@ -178,12 +217,6 @@ func (s *pgSession) acquire(ctx context.Context, stale mark, patience time.Durat
 		s.d.suspectPooler("two holders were given one server process")
 		return g, errors.New(s.d.suspicion() + "; name a direct database, or use lease mode")
 	}
-	if g.outcome == "acquired" && s.m == Session {
-		// Only a holder listens: a waiting listener would pin the server's queue.
-		if _, err := s.conn.Exec(ctx, sqlListen); err != nil {
-			return g, fmt.Errorf("hear requests: %w", err)
-		}
-	}
 	return g, nil
 }
 
@@ -202,7 +235,7 @@ func (s *pgSession) beat(ctx context.Context, t *Term, p pulse) (request, error)
 		}
 	}
 	var r request
-	err := s.conn.QueryRow(ctx, sql, t.name, t.epoch, t.id, p.progress, p.waiting).Scan(&r.asked, &r.by, &r.heir)
+	err := s.conn.QueryRow(ctx, sql, t.name, t.epoch, t.id, p.progress, p.waiting, p.stale.Milliseconds()).Scan(&r.asked, &r.by, &r.heir)
 	if errors.Is(err, pgx.ErrNoRows) {
 		s.suspect(ctx, t)
 		return r, ErrFenced
@@ -234,6 +267,9 @@ func (s *pgSession) idle(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	if err := s.hear(ctx); err != nil {
+		return err
+	}
 	for {
 		n, err := s.conn.WaitForNotification(ctx)
 		switch {
@@ -244,6 +280,21 @@ func (s *pgSession) idle(ctx context.Context) error {
 		}
 		return err
 	}
+}
+
+// hear makes a holder's session listen to requests. A waiting listener would pin
+// the server's queue. What was asked before, the next heartbeat finds in the row.
+func (s *pgSession) hear(ctx context.Context) error {
+	if s.hears {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.StaleHeartbeat/2)
+	defer cancel()
+	if _, err := s.conn.Exec(ctx, sqlListen); err != nil {
+		return fmt.Errorf("hear requests: %w", err)
+	}
+	s.hears = true
+	return nil
 }
 
 func (s *pgSession) release(ctx context.Context, t *Term, reason, heir string) error {
@@ -263,11 +314,13 @@ func (s *pgSession) release(ctx context.Context, t *Term, reason, heir string) e
 
 func (s *pgSession) read(ctx context.Context) (snapshot, error) {
 	var n snapshot
+	var staleMS int64
 	err := s.conn.QueryRow(ctx, sqlRead, s.cfg.Name).Scan(&n.epoch, &n.beat, &n.term, &n.state, &n.instance, &n.acquiredAt,
-		&n.mode, &n.version, &n.rank, &n.progress, &n.waiting)
+		&n.mode, &n.version, &n.rank, &n.progress, &n.waiting, &staleMS)
 	if err != nil {
 		return n, fmt.Errorf("read the lease: %w", err)
 	}
+	n.stale = time.Duration(staleMS) * time.Millisecond
 	return n, nil
 }
 

@@ -2,12 +2,15 @@ package singleton
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // State is what an instance is at this moment.
@@ -37,7 +40,8 @@ type Work func(ctx context.Context, t *Term) error
 
 // Elector campaigns for one lock. Its methods are safe for concurrent use.
 type Elector struct {
-	cfg Config
+	cfg     Config
+	parting sync.WaitGroup // sessions that are being closed
 
 	mu       sync.Mutex
 	state    State
@@ -70,6 +74,7 @@ func New(cfg Config) (*Elector, error) {
 // database is logged when it changes and retried with growing pauses. An error
 // of work ends its term and Run.
 func (e *Elector) Run(ctx context.Context, work Work) error {
+	defer e.parting.Wait()
 	defer e.set(Stopped, nil)
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
@@ -92,14 +97,23 @@ func (e *Elector) Run(ctx context.Context, work Work) error {
 	return nil
 }
 
-// nextPause doubles from 100 ms to 5 s while attempts fail, with jitter.
+// nextPause grows by half from 100 ms while attempts fail, with jitter: to a second, so
+// that a server which is back has a holder soon, or to 5 s when there are too many
+// clients, whose attempts cost it as much as their connections would.
 func nextPause(last time.Duration, err error) time.Duration {
 	if err == nil {
 		return 0
 	}
-	next := min(max(2*last, 100*time.Millisecond), 5*time.Second)
+	limit := time.Second
+	if full, ok := errors.AsType[*pgconn.PgError](err); ok && full.Code == tooManyConnections {
+		limit = 5 * time.Second
+	}
+	next := min(max(last+last/2, 100*time.Millisecond), limit)
 	return next - rand.N(next/4+1)
 }
+
+// tooManyConnections is the SQLSTATE of a server whose connections are all taken.
+const tooManyConnections = "53300"
 
 func wait(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
@@ -118,11 +132,15 @@ func (e *Elector) campaign(ctx context.Context, work Work) (worked bool, err err
 		e.set(Probing, nil)
 		return false, err
 	}
-	defer s.close()
+	var r result
+	defer func() { e.part(s, r) }()
 	e.found(s.mode())
 	e.set(Passive, nil)
 	began := e.cfg.now()
+	stopWatching, dismissWatcher := e.startWatcher(ctx, s)
+	defer dismissWatcher()
 	g, err := e.await(ctx, s)
+	stopWatching()
 	if err != nil {
 		return false, err
 	}
@@ -135,12 +153,44 @@ func (e *Elector) campaign(ctx context.Context, work Work) (worked bool, err err
 		"clean", t.Clean(), "waited", e.cfg.age(began).String())
 	e.cfg.Observe(Observation{State: Warming, Wait: e.cfg.age(began)})
 	e.set(Warming, t)
-	worked, err = e.hold(ctx, s, t, work)
-	if m, _ := s.mode(); m == Lease && !worked && err == nil {
+	r, err = e.hold(ctx, s, t, work)
+	if m, _ := s.mode(); m == Lease && !r.worked && err == nil {
 		e.set(Passive, nil)
 		wait(ctx, 3*e.cfg.poll()) // stepped down: the others look less often than this one would
 	}
-	return worked, err
+	return r.worked, err
+}
+
+// goodbye is how long a session stays that has nothing to do any more: the end of a
+// server process takes milliseconds of processor time from the term that begins.
+const goodbye = 100 * time.Millisecond
+
+// part closes a session: at once while it may hold the lock or wait for it.
+func (e *Elector) part(s session, r result) {
+	if !r.released {
+		s.close()
+		return
+	}
+	e.parting.Go(func() {
+		time.Sleep(goodbye)
+		s.close()
+	})
+}
+
+// startWatcher looks for a stale holder while a session waits in the lock's queue.
+// stop ends that; dismiss also closes the watcher's session and waits for it.
+func (e *Elector) startWatcher(ctx context.Context, s session) (stop, dismiss func()) {
+	ctx, stop = context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	dismissed, end := context.WithCancel(context.Background())
+	if m, _ := s.mode(); m == Session {
+		watcher.Go(func() { e.watch(ctx, dismissed) })
+	}
+	return stop, func() {
+		stop()
+		end()
+		watcher.Wait()
+	}
 }
 
 // found keeps the mode, and says it when it is news.
@@ -162,17 +212,9 @@ const (
 )
 
 // await queues for the lock. In session mode the session is blocked in the
-// queue and a watcher looks for a stale holder on another; in lease mode looking
-// is all there is to do.
+// queue; in lease mode looking is all there is to do.
 func (e *Elector) await(ctx context.Context, s session) (grant, error) {
 	m, _ := s.mode()
-	if m == Session {
-		watchCtx, stop := context.WithCancel(ctx)
-		var watcher sync.WaitGroup
-		watcher.Go(func() { e.watch(watchCtx) })
-		defer watcher.Wait()
-		defer stop()
-	}
 	for patience := first; ; patience = slice {
 		if m == Lease {
 			if err := e.awaitRipe(ctx, s); err != nil {
@@ -231,21 +273,22 @@ func jitter(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5+1) }
 // grant and its answer, so the term counts from a heartbeat sent now.
 func (e *Elector) begin(ctx context.Context, s session, g grant) (*Term, error) {
 	t := e.cfg.newTerm(g, e.cfg.now())
-	t.barrier = e.lastSign(g).add(e.cfg.StaleHeartbeat)
+	t.barrier = e.barrier(g)
 	if _, err := e.renew(ctx, s, t); err != nil {
 		return nil, fmt.Errorf("first heartbeat of term %d: %w", g.epoch, err)
 	}
 	return t, nil
 }
 
-// lastSign is when the former holder was last known to live.
-func (e *Elector) lastSign(g grant) instant {
+// barrier is until when the former holder may act outside the database, counted
+// from when it was last known to live.
+func (e *Elector) barrier(g grant) instant {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.looked && e.seen.epoch == g.epoch-1 && e.seen.beat == g.formerBeat {
-		return e.signAt
+		return e.signAt.add(e.patience())
 	}
-	return e.cfg.now()
+	return e.cfg.now().add(e.patience())
 }
 
 // endWork removes the former holder's open transactions, which keep the fence.

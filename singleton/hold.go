@@ -31,8 +31,14 @@ type end struct {
 	heir   string
 }
 
+// result is what a campaign came to.
+type result struct {
+	worked   bool // the work returned by itself, and Run should, too
+	released bool // the session does not hold the lock any more
+}
+
 // hold runs work until it returns, the term is lost, somebody asks for it or ctx ends.
-func (e *Elector) hold(ctx context.Context, s session, t *Term, work Work) (worked bool, err error) {
+func (e *Elector) hold(ctx context.Context, s session, t *Term, work Work) (result, error) {
 	workCtx, stopWork := context.WithCancel(t.ctx)
 	defer stopWork()
 	beatCtx, stopBeats := context.WithCancel(context.Background())
@@ -48,14 +54,14 @@ func (e *Elector) hold(ctx context.Context, s session, t *Term, work Work) (work
 	n := tenure{e, t, stopWork, warmed, begin, finished, lost, asked}
 	how := n.run(ctx)
 	if how.lost != nil {
-		return false, e.demote(t, how.lost, finished)
+		return result{}, e.demote(t, how.lost, finished)
 	}
 	stopBeats()
 	if cause := <-lost; cause != nil { // at the last moment, when all work had stopped
-		return how.work != nil, errors.Join(how.work, e.demote(t, cause, stopped()))
+		return result{worked: how.work != nil}, errors.Join(how.work, e.demote(t, cause, stopped()))
 	}
-	e.release(s, t, how)
-	return how.byWork || how.work != nil, how.work
+	released := e.release(s, t, how)
+	return result{how.byWork || how.work != nil, released}, how.work
 }
 
 func (n *tenure) run(ctx context.Context) end {
@@ -131,8 +137,9 @@ func (e *Elector) warm(ctx context.Context, t *Term) error {
 	return nil
 }
 
-// release gives the lock back after all work has stopped.
-func (e *Elector) release(s session, t *Term, how end) {
+// release gives the lock back after all work has stopped, or leaves that to the
+// end of its session.
+func (e *Elector) release(s session, t *Term, how end) bool {
 	t.cancel(ErrReleased)
 	if how.work != nil {
 		how.reason = "the work failed"
@@ -141,10 +148,11 @@ func (e *Elector) release(s session, t *Term, how end) {
 	defer cancel()
 	if err := s.release(ctx, t, how.reason, how.heir); err != nil {
 		e.cfg.Log.Error("lock released by closing its connection", "epoch", t.epoch, "error", err.Error())
-		return
+		return false
 	}
 	e.cfg.Log.Info("lock released", "epoch", t.epoch, "instance", e.cfg.Instance, "reason", how.reason,
 		"held", time.Since(t.began).Round(time.Millisecond).String())
+	return true
 }
 
 // demote ends a lost term: work is told, and gets a moment to stop. Work that
@@ -194,12 +202,14 @@ func (e *Elector) recordLoss(t *Term, cause error) {
 // right, however long it takes.
 func (e *Elector) gauge(ctx context.Context, t *Term) {
 	patience := min(e.cfg.StaleHeartbeat, e.cfg.StaleIdle/4) // "unknown" must come before "idle"
-	for e.cfg.Waiting != nil && ctx.Err() == nil {
+	for e.cfg.Waiting != nil {
+		if wait(ctx, e.cfg.Heartbeat); ctx.Err() != nil { // at first as well: a term that begins has better to do
+			return
+		}
 		ask, cancel := context.WithTimeout(ctx, patience)
 		waiting, err := e.cfg.Waiting(ask)
 		cancel()
 		t.noteWaiting(waiting && err == nil && e.Status().State == Active)
-		wait(ctx, e.cfg.Heartbeat)
 	}
 }
 

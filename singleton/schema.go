@@ -29,8 +29,11 @@ var sqlSchema1 string
 //go:embed sql/schema_2.sql
 var sqlSchema2 string
 
+//go:embed sql/schema_3.sql
+var sqlSchema3 string
+
 // schema returns the scripts in order; the first is version 1.
-func schema() []string { return []string{sqlSchema1, sqlSchema2} }
+func schema() []string { return []string{sqlSchema1, sqlSchema2, sqlSchema3} }
 
 // SchemaHash identifies the tables and functions that Bootstrap makes, for those
 // who keep prepared databases.

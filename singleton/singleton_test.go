@@ -165,21 +165,20 @@ func TestRun_OneOfManyIsActiveAndEachStopHandsOver(t *testing.T) {
 			t.Fatal("the handover was clean, and the term says that it was not")
 		}
 		last = term.Epoch()
-		active := 0
+		var active []*member
 		for m := range members {
 			if m.Status().State == singleton.Active {
-				active++
-				defer delete(members, m)
-				if err := effect(within(t), term, pool); err != nil {
-					t.Fatal(err)
-				}
-				delete(members, m)
-				m.leave(t)
+				active = append(active, m)
 			}
 		}
-		if active != 1 {
-			t.Fatalf("%d instances were ACTIVE", active)
+		if len(active) != 1 {
+			t.Fatalf("%d instances were ACTIVE", len(active))
 		}
+		if err := effect(within(t), term, pool); err != nil {
+			t.Fatal(err)
+		}
+		delete(members, active[0])
+		active[0].leave(t)
 	}
 	events, err := singleton.History(within(t), pool, "lock", 10)
 	if err != nil || len(events) != 6 || events[0].Kind != "released" || events[5].Kind != "acquired" {

@@ -56,6 +56,7 @@ type grant struct {
 type pulse struct {
 	progress int64
 	waiting  bool
+	stale    time.Duration // how long others must leave the holder alone, as it counts itself
 }
 
 // request is somebody's wish that the term ends.

@@ -47,6 +47,7 @@ type Term struct {
 	tag    int64 // 0 when the work's sessions are known by their name
 	clean  bool
 	began  time.Time
+	stale  time.Duration
 	now    func() instant
 
 	ctx       context.Context
@@ -67,7 +68,7 @@ type Term struct {
 func (c *Config) newTerm(g grant, sent instant) *Term {
 	t := &Term{
 		name: c.Name, epoch: g.epoch, id: g.term, server: g.server, clean: g.formerState == "released",
-		began: time.Now(), now: c.now, deadline: sent.add(trust(c.StaleHeartbeat)), lastBeat: sent,
+		began: time.Now(), stale: c.StaleHeartbeat, now: c.now, deadline: sent.add(trust(c.StaleHeartbeat)), lastBeat: sent,
 	}
 	if c.WorkApplicationName == "" {
 		t.tag = tag(c.Name)
@@ -210,4 +211,4 @@ func (t *Term) remaining() time.Duration {
 	return t.deadline.since(t.now())
 }
 
-func (t *Term) pulse() pulse { return pulse{t.progress.Load(), t.waiting.Load()} }
+func (t *Term) pulse() pulse { return pulse{t.progress.Load(), t.waiting.Load(), t.stale} }

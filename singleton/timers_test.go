@@ -162,6 +162,27 @@ func TestTimers_TakeoverComesAtTheStaleTimeOfTheWatchersClock(t *testing.T) {
 	}
 }
 
+// Two instances of a deploy that changes the timers: the holder trusts itself for
+// longer than the newcomer would wait, and says so.
+func TestTimers_AHolderOfLongerTimersIsLeftAloneForAsLong(t *testing.T) {
+	timed(t, func(t *testing.T, w *simWorld) {
+		const long = 3 * simStale
+		a := w.join("a", 1, func(c *Config) { c.Heartbeat, c.StaleHeartbeat = 3*simHeartbeat, long })
+		a.reaches(Active)
+		b := w.join("b", 1, nil)
+		time.Sleep(4 * simStale) // many periods of the newcomer
+		a.freeze()
+		last := w.server.lastBeat()
+		about(t, "took over", b.reaches(Active).Sub(last), long, 2*b.elector.cfg.poll())
+		if barrier := b.elector.Status().Barrier; barrier > 2*b.elector.cfg.poll() {
+			t.Fatalf("the former holder is waited for %s more, though it has trusted itself for long enough", barrier)
+		}
+		if _, n := w.server.seen(); n != 1 {
+			t.Fatalf("%d takeovers", n)
+		}
+	})
+}
+
 // Work that ignores everything has no say: the process ends before anybody may
 // take over, though the loss cannot be recorded.
 func TestTimers_TheProcessEndsBeforeTheStaleTime(t *testing.T) {

@@ -3,13 +3,15 @@ package singleton
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
-// watch looks at the lease on a session of its own. It ends with ctx.
-func (e *Elector) watch(ctx context.Context) {
+// watch looks at the lease on a session of its own until ctx ends, and closes the
+// session a moment later, or when it is dismissed.
+func (e *Elector) watch(ctx, dismissed context.Context) {
 	var s session
 	defer func() {
-		if s != nil {
+		if wait(dismissed, goodbye); s != nil {
 			s.close()
 		}
 	}()
@@ -134,6 +136,11 @@ func (e *Elector) forget() {
 	e.seenAt, e.workedAt = e.cfg.now(), e.cfg.now()
 }
 
+// patience is for how long a silent holder is left alone. One that is configured
+// otherwise, as during a deploy that changes the timers, says how long it trusts
+// itself; a holder of before that was said is judged by the watcher's own time.
+func (e *Elector) patience() time.Duration { return max(e.cfg.StaleHeartbeat, e.seen.stale) }
+
 // stale names what has been unchanged for too long, if anything has.
 func (e *Elector) stale() mark {
 	e.mu.Lock()
@@ -143,7 +150,7 @@ func (e *Elector) stale() mark {
 	}
 	silent, idle := e.cfg.age(e.seenAt), e.cfg.age(e.workedAt)
 	switch {
-	case silent >= e.cfg.StaleHeartbeat:
+	case silent >= e.patience():
 		return mark{reasonHeartbeat, e.seen.epoch, e.seen.beat, silent}
 	case e.seen.waiting && idle >= e.cfg.StaleIdle:
 		return mark{reasonIdle, e.seen.epoch, e.seen.progress, idle}

@@ -56,10 +56,16 @@ func simple(round func(context.Context, *trial, *arena) error) func(context.Cont
 	}
 }
 
+// settling is how long after the start of an instance a round begins whose figure
+// is a matter of milliseconds, and how long one lives on that was stopped: its start
+// and its end take the processor from all others, and from the server.
+const settling = 200 * ms
+
 // stopRound stops the holder of three in order. The clock starts when the release
 // is in the history: the lock itself is let go a moment later.
 func stopRound(ctx context.Context, t *trial, a *arena) error {
-	if err := a.ready(ctx, 3, nil); err != nil {
+	linger := func(s *settings) { s.Linger = settling } // as a program does that finishes its HTTP
+	if err := errors.Join(a.ready(ctx, 3, linger), pause(ctx, settling)); err != nil {
 		return err
 	}
 	holder, epoch := a.current()
@@ -84,8 +90,10 @@ func stopRound(ctx context.Context, t *trial, a *arena) error {
 	return holder.gone(ctx)
 }
 
+// killRound kills a holder with three connections for work: each one that dies with
+// it costs the server milliseconds of processor time at the same moment.
 func killRound(ctx context.Context, t *trial, a *arena) error {
-	if err := a.ready(ctx, 3, nil); err != nil {
+	if err := errors.Join(a.ready(ctx, 3, func(s *settings) { s.Conns = 2 }), pause(ctx, settling)); err != nil {
 		return err
 	}
 	holder, epoch := a.current()
@@ -205,8 +213,10 @@ func restarts(how syscall.Signal) func(context.Context, *trial) error {
 	}
 }
 
+// restartRound restarts the server once the campaigns have lasted long enough to
+// count as undisturbed: nobody restarts a server twice a second.
 func restartRound(ctx context.Context, a *arena, how syscall.Signal) (notice, back time.Duration, err error) {
-	if err := a.ready(ctx, 3, nil); err != nil {
+	if err := errors.Join(a.ready(ctx, 3, nil), pause(ctx, 1200*ms)); err != nil {
 		return 0, 0, err
 	}
 	holder, epoch := a.current()

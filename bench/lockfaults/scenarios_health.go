@@ -34,7 +34,8 @@ func healthScenarios() []scenario {
 }
 
 func stepDownRound(ctx context.Context, t *trial, a *arena) error {
-	if err := a.ready(ctx, 3, nil); err != nil {
+	prompt := func(s *settings) { s.Rest = 0 } // the holder's work is not what is measured
+	if err := errors.Join(a.ready(ctx, 3, prompt), pause(ctx, settling)); err != nil {
 		return err
 	}
 	_, epoch := a.current()

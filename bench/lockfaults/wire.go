@@ -22,6 +22,7 @@ type settings struct {
 	Actors  int           // that do jobs at once; 0 is 1
 	Conns   int           // of the work pool
 	Lazy    bool          // which opens none ahead
+	Linger  time.Duration // from the release to the end of the process
 }
 
 // environment is where a worker finds its settings.

@@ -55,7 +55,9 @@ func runWorker() error {
 		return err
 	}
 	defer w.pool.Close()
-	return w.elector.Run(ctx, w.work)
+	err := w.elector.Run(ctx, w.work)
+	time.Sleep(w.Linger)
+	return err
 }
 
 func (w *worker) open(ctx context.Context) (err error) {
@@ -86,16 +88,45 @@ func (w *worker) openPool(ctx context.Context, url, name string) (*pgxpool.Pool,
 	if err != nil {
 		return nil, err
 	}
-	cfg.MaxConns = int32(max(w.Conns, 4)) //nolint:gosec // a small number
-	if !w.Lazy {
-		cfg.MinIdleConns = 2
-	}
+	cfg.MaxConns = int32(max(w.Conns, 1)) //nolint:gosec // a small number
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+	if !w.Pooled {
+		cfg.AfterConnect = w.rehearse
+	}
 	cfg.ConnConfig.RuntimeParams["application_name"] = name
 	if w.Pooled {
 		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
-	return pgxpool.NewWithConfig(ctx, cfg)
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err == nil && !w.Lazy {
+		err = fill(ctx, pool)
+	}
+	return pool, err
+}
+
+// rehearse readies a connection for the work.
+func (w *worker) rehearse(ctx context.Context, c *pgx.Conn) error {
+	if err := singleton.Rehearse(ctx, c); err != nil {
+		return err
+	}
+	for _, sql := range []string{sqlWrite, sqlLeftOver, sqlClaim, sqlFinish} {
+		if _, err := c.Prepare(ctx, sql, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill opens all connections of a pool.
+func fill(ctx context.Context, pool *pgxpool.Pool) error {
+	for range pool.Config().MaxConns {
+		c, err := pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.Release()
+	}
+	return nil
 }
 
 // listen does what the parent orders, and ends the process when it is gone.

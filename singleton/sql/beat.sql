@@ -1,5 +1,5 @@
 -- Beats on the connection that holds the lock: a beat proves that the session
 -- lives, and the pid catches a pooler that swapped it.
-UPDATE singleton_lease SET beat = beat + 1, beat_at = clock_timestamp(), progress = $4, waiting = $5
+UPDATE singleton_lease SET beat = beat + 1, beat_at = clock_timestamp(), progress = $4, waiting = $5, stale_ms = $6
 WHERE name = $1 AND epoch = $2 AND term = $3::uuid AND pid = pg_backend_pid() AND state = 'held'
 RETURNING asked_epoch = epoch, asked_by, asked_heir

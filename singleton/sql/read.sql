@@ -3,5 +3,6 @@ SELECT epoch, beat, coalesce(term::text, ''), state, instance, coalesce(acquired
        CASE WHEN detail_epoch = epoch THEN version ELSE '' END,
        CASE WHEN detail_epoch = epoch THEN rank ELSE 0 END,
        CASE WHEN detail_epoch = epoch THEN progress ELSE 0 END,
-       detail_epoch = epoch AND waiting
+       detail_epoch = epoch AND waiting,
+       stale_ms
 FROM singleton_lease WHERE name = $1

@@ -1,0 +1,1 @@
+SELECT singleton_rehearse()
