@@ -36,7 +36,9 @@ func networkScenarios() []scenario {
 		{name: "slow-answers", figure: "last heartbeat sent to the inherited job's first step", wanted: "<= stale 6 s + 2 s; the old one has stopped by then",
 			times: 10, limit: limit{max: 8 * time.Second}, run: simple(slowAnswersRound)},
 		{name: "slow-link", figure: "length", wanted: "round trips of 2.5 s, defaults: no loss, no flap", times: 20,
-			run: simple(slowLinkRound(2500*ms, 15*time.Second))},
+			run: simple(slowLinkRound(2500*ms, 15*time.Second, standard))},
+		{name: "slow-link-3s", figure: "length", wanted: "round trips of 3 s, stale 12 s: no loss, no flap", times: 20,
+			run: simple(slowLinkRound(3*time.Second, 18*time.Second, func(s *settings) { standard(s); s.Stale = 12 * time.Second }))},
 		{name: "slow-spikes", figure: "length", wanted: "spikes of 3 s, defaults: no loss, no flap", times: 20, run: simple(slowSpikesRound)},
 		{name: "reset-others", figure: "length", wanted: "resets of work and watchers: no loss, no flap", times: 20, short: 1, run: simple(resetRound)},
 		{name: "late-takeover", figure: "length", wanted: "a takeover that arrives late ends nobody", times: 10, short: 1, run: simple(lateTakeoverRound)},
@@ -264,10 +266,11 @@ func slowAnswersRound(ctx context.Context, t *trial, a *arena) error {
 	return nil
 }
 
-// slowLinkRound delays all that the lock's connection says and hears.
-func slowLinkRound(roundTrip, length time.Duration) func(context.Context, *trial, *arena) error {
+// slowLinkRound delays all that the lock's connection says and hears. Two round
+// trips must fit into what the holder trusts itself for.
+func slowLinkRound(roundTrip, length time.Duration, profile func(*settings)) func(context.Context, *trial, *arena) error {
 	return func(ctx context.Context, t *trial, a *arena) error {
-		m, _, err := a.proxied(ctx, standard)
+		m, _, err := a.proxied(ctx, profile)
 		if err != nil {
 			return err
 		}
