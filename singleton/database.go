@@ -139,8 +139,13 @@ func (s *pgSession) prepare(ctx context.Context) error {
 	if _, err := s.conn.Exec(ctx, sqlRegister, s.cfg.Name, stripes); err != nil {
 		return fmt.Errorf("register the lock: %w", err)
 	}
-	if s.m == Session {
-		return s.rehearse(ctx)
+	if s.m != Session {
+		return nil
+	}
+	if err := s.rehearse(ctx); s.conn.IsClosed() {
+		return err
+	} else if err != nil { // the lock may work all the same, and says what is wrong if it does not
+		s.cfg.Log.Warn("the lock's session could not rehearse; a handover to it may be slow", "error", err.Error())
 	}
 	return nil
 }

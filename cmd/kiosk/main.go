@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
@@ -20,12 +21,33 @@ func main() {
 // run gives every command a context that ends with the first SIGINT or SIGTERM;
 // a second signal ends the process at once.
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop)
 	err := root().ExecuteContext(ctx)
 	if err != nil && err.Error() != "" {
 		fmt.Fprintln(os.Stderr, "kiosk:", err)
 	}
 	return exitCode(err)
+}
+
+// untilSignal returns a context that ends with the first signal or with stop. By
+// then the signals have their default effect again, so whoever sees that the
+// program is stopping can end it with the next one.
+func untilSignal() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	var listener sync.WaitGroup
+	listener.Go(func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		cancel()
+	})
+	return ctx, func() {
+		cancel()
+		listener.Wait()
+	}
 }

@@ -16,9 +16,13 @@ import (
 //go:embed sql/lock_clean.sql
 var sqlLockClean string
 
+//go:embed sql/lock_impatient.sql
+var sqlLockImpatient string
+
 // The timers of the scratch lock. The holder trusts itself for much longer than
-// the standby waits, which no deployment may do: so it still believes in itself
-// when it has been replaced, and only the fence can refuse it.
+// the standby waits, which no deployment can do, since a holder says for how long:
+// that is removed here. So it still believes in itself when it has been replaced,
+// and only the fence can refuse it.
 const (
 	scratchBeat  = 150 * time.Millisecond
 	standbyStale = 1500 * time.Millisecond
@@ -144,6 +148,10 @@ func (p *play) perform(ctx context.Context) finding {
 	}
 	p.line.silence()
 	silent := time.Now()
+	pause(ctx, 50*time.Millisecond) // a heartbeat may be on its way, which would say it again
+	if _, err := p.pool.Exec(ctx, sqlLockImpatient, p.name); err != nil {
+		return fail(lockNoTakeover, "%s", innermost(err))
+	}
 	second, _ := p.standby.term(ctx, standbyStale+2*time.Second)
 	if second == nil {
 		return fail(lockNoTakeover, "%s", p.standby.trouble())
