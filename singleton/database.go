@@ -95,7 +95,7 @@ type pgSession struct {
 	m    Mode
 	why  string
 
-	hears bool // requests to step down
+	hears string // the term whose requests are listened to
 }
 
 func (s *pgSession) mode() (Mode, string) { return s.m, s.why }
@@ -240,7 +240,19 @@ func (s *pgSession) beat(ctx context.Context, t *Term, p pulse) (request, error)
 		}
 	}
 	var r request
-	err := s.conn.QueryRow(ctx, sql, t.name, t.epoch, t.id, p.progress, p.waiting, p.stale.Milliseconds()).Scan(&r.asked, &r.by, &r.heir)
+	b := &pgx.Batch{}
+	b.Queue(sql, t.name, t.epoch, t.id, p.progress, p.waiting, p.stale.Milliseconds())
+	if s.m == Session && t.id != s.hears {
+		b.Queue(sqlListen) // with the first heartbeat: only a holder listens, for a waiting listener would pin the server's queue
+	}
+	results := s.conn.SendBatch(ctx, b)
+	err := results.QueryRow().Scan(&r.asked, &r.by, &r.heir)
+	if closeErr := results.Close(); err == nil {
+		err = closeErr // the commit
+	}
+	if err == nil {
+		s.hears = t.id
+	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		s.suspect(ctx, t)
 		return r, ErrFenced
@@ -272,9 +284,6 @@ func (s *pgSession) idle(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	if err := s.hear(ctx); err != nil {
-		return err
-	}
 	for {
 		n, err := s.conn.WaitForNotification(ctx)
 		switch {
@@ -285,21 +294,6 @@ func (s *pgSession) idle(ctx context.Context) error {
 		}
 		return err
 	}
-}
-
-// hear makes a holder's session listen to requests. A waiting listener would pin
-// the server's queue. What was asked before, the next heartbeat finds in the row.
-func (s *pgSession) hear(ctx context.Context) error {
-	if s.hears {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.StaleHeartbeat/2)
-	defer cancel()
-	if _, err := s.conn.Exec(ctx, sqlListen); err != nil {
-		return fmt.Errorf("hear requests: %w", err)
-	}
-	s.hears = true
-	return nil
 }
 
 func (s *pgSession) release(ctx context.Context, t *Term, reason, heir string) error {

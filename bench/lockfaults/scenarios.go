@@ -59,7 +59,7 @@ func simple(round func(context.Context, *trial, *arena) error) func(context.Cont
 // settling is how long after the start of an instance a round begins whose figure
 // is a matter of milliseconds, and how long one lives on that was stopped: its start
 // and its end take the processor from all others, and from the server.
-const settling = 200 * ms
+const settling = 400 * ms
 
 // stopRound stops the holder of three in order. The clock starts when the release
 // is in the history: the lock itself is let go a moment later.

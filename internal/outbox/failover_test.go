@@ -80,12 +80,19 @@ func (w *wire) carry(to, from net.Conn) {
 	}
 }
 
+// endHolder ends the holder's session, and has its successor forget for how long
+// the holder trusts itself.
+func (h *house) endHolder() {
+	h.t.Helper()
+	h.exec(`WITH holder AS (UPDATE singleton_lease SET stale_ms = 0 RETURNING pid) SELECT pg_terminate_backend(pid) FROM holder`)
+}
+
 // freeze makes the holder of the lock deaf and lets the server end its session.
 // The holder goes on, and believes that nothing has changed.
 func (h *house) freeze(w *wire, holder *singleton.Term) (successor *singleton.Term) {
 	h.t.Helper()
 	close(w.frozen)
-	h.exec(`SELECT pg_terminate_backend(pid) FROM singleton_lease`)
+	h.endHolder()
 	successor = h.elect("two", h.url)
 	if err := holder.Check(); err != nil {
 		h.t.Fatalf("the former holder knows already: %v", err)
@@ -172,7 +179,7 @@ func TestWorker_TermLostWhileSendingLeavesTheJudgementToTheNext(t *testing.T) {
 	h.add(draft(notice, 1, "a"), draft(notice, 1, "b"))
 	_, stop := h.workOn(h.pool, former, late)
 	late.want(t, "send a")
-	h.exec(`SELECT pg_terminate_backend(pid) FROM singleton_lease`)
+	h.endHolder()
 	present := h.elect("two", h.url)
 	receive(t, stop(), "the end of the former worker")
 	if r := h.row("a"); r.State != "sending" || r.Epoch != former.Epoch() {
