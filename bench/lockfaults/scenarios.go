@@ -90,10 +90,12 @@ func stopRound(ctx context.Context, t *trial, a *arena) error {
 	return holder.gone(ctx)
 }
 
-// killRound kills a holder with three connections for work: each one that dies with
-// it costs the server milliseconds of processor time at the same moment.
+// few gives the work two connections: each one that ends costs the server two or
+// three milliseconds of processor time at the very moment that is measured.
+func few(s *settings) { s.Conns = 2 }
+
 func killRound(ctx context.Context, t *trial, a *arena) error {
-	if err := errors.Join(a.ready(ctx, 3, func(s *settings) { s.Conns = 2 }), pause(ctx, settling)); err != nil {
+	if err := errors.Join(a.ready(ctx, 3, few), pause(ctx, settling)); err != nil {
 		return err
 	}
 	holder, epoch := a.current()
@@ -216,7 +218,7 @@ func restarts(how syscall.Signal) func(context.Context, *trial) error {
 // restartRound restarts the server once the campaigns have lasted long enough to
 // count as undisturbed: nobody restarts a server twice a second.
 func restartRound(ctx context.Context, a *arena, how syscall.Signal) (notice, back time.Duration, err error) {
-	if err := errors.Join(a.ready(ctx, 3, nil), pause(ctx, 1200*ms)); err != nil {
+	if err := errors.Join(a.ready(ctx, 3, few), pause(ctx, 1200*ms)); err != nil {
 		return 0, 0, err
 	}
 	holder, epoch := a.current()
