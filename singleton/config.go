@@ -41,7 +41,7 @@ type Config struct {
 	WorkApplicationName string
 
 	Heartbeat      time.Duration // renewal period, default 2 s
-	StaleHeartbeat time.Duration // unchanged this long: takeover, default 10 s
+	StaleHeartbeat time.Duration // unchanged this long, or for the holder's own if that is longer: takeover, default 10 s
 	StaleIdle      time.Duration // no Term.Progress this long although work waits: takeover, default 120 s and at least StaleHeartbeat
 	Drain          time.Duration // how long work may take to finish when asked; then it loses its term; default 60 s
 
